@@ -1,0 +1,99 @@
+import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers } from '@vmferry/agent';
+import type { VersionReply } from '@vmferry/api';
+import { RelayClient, SourceAgentClient } from '@vmferry/client';
+import { DocumentStore } from '@vmferry/host-state';
+import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
+import {
+  ControlSessions,
+  createService,
+  type Log,
+  loadAuthenticator,
+  Metrics,
+  parseListenAddress,
+  type RunningApp,
+  sessionRoutes,
+} from '@vmferry/service';
+import type { DestinationContext } from './context.js';
+import { incomingJournal } from './incoming/incoming-journal.js';
+import { Incomings } from './incoming/incomings.js';
+import { recordRoutes } from './routes/record-routes.js';
+import { stepRoutes } from './routes/step-routes.js';
+import { streamRoute } from './routes/stream-route.js';
+
+export interface DestinationOptions extends AgentOptions {
+  readonly sourceAgent?: string;
+  readonly attachTimeoutSeconds: number;
+  readonly stallTimeoutSeconds: number;
+}
+
+const packageVersion = '0.1.0';
+
+/** Puts the destination-agent together and brings it up: the host, what is on disk, the routes, and then the recovery. */
+export async function startDestinationAgent(options: DestinationOptions, faults: FaultPoints, log: Log): Promise<RunningApp> {
+  const host = await openHost('destination-agent', options, faults, log);
+  let publicUrl = options.publicUrl ?? '';
+  const metrics = new Metrics();
+  const peers = new Peers(options);
+  const context: DestinationContext = {
+    clock: systemClock,
+    random: systemRandom,
+    faults,
+    log,
+    host: host.state.identity,
+    publicUrl: () => publicUrl,
+    guestHost: host.guestHost,
+    journals: new DocumentStore({
+      dir: host.state.folders.migrations,
+      suffix: '.incoming.json',
+      parse: (value) => incomingJournal.parse(value),
+      version: 1,
+      report: (fault) => log.error('a record cannot be read and was set aside', { ...fault }),
+    }),
+    configs: host.state.configs,
+    locks: host.locks,
+    auditor: host.auditor,
+    sessions: new ControlSessions({ clock: systemClock, random: systemRandom, ttlSecondsDefault: options.sessionTtlSeconds }),
+    metrics: new MigrationMetrics(metrics, 'destination', () => incomings.list()),
+    relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
+    neighbour: options.sourceAgent === undefined ? null : new SourceAgentClient(options.sourceAgent, peers.own),
+    sourceAgent: peers.clients((url, shown) => new SourceAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
+    timers: {
+      attachMs: options.attachTimeoutSeconds * 1_000,
+      stallMs: options.stallTimeoutSeconds * 1_000,
+      retryMs: options.retryMs,
+    },
+    holdsLock: () => host.lock.holds(),
+  };
+  const incomings = new Incomings(context);
+  const service = createService({
+    app: 'destination-agent',
+    routes: [
+      ...migrationReadRoutes('incoming', incomings),
+      ...stepRoutes(incomings),
+      ...recordRoutes(context, incomings),
+      ...sessionRoutes(context.sessions, 'migrate-receive'),
+    ],
+    upgrades: [streamRoute(context, incomings)],
+    metrics,
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    authenticator: loadAuthenticator(options.tokenFile),
+    version: () => versionOf(context),
+    ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
+  });
+  // Each record has met its QEMU again before the first question can come: a wish to abort that overtook that look would be weighed as if
+  // nothing had been loaded (I2), or find no QEMU where one is. What the recovery itself asks goes on while questions are answered.
+  await incomings.load();
+  await incomings.recover();
+  const { url } = await service.listen(parseListenAddress(options.listen));
+  publicUrl = options.publicUrl ?? url;
+  return { service, url, close: () => host.close() };
+}
+
+const askTimeoutMs = 5_000;
+
+function versionOf({ host, relay }: DestinationContext): VersionReply {
+  const features = ['outcome-record', 'direct', ...(relay === null ? [] : ['tunnelled'])];
+  return { app: 'destination-agent', version: packageVersion, protocols: ['v3'], features, ...host };
+}

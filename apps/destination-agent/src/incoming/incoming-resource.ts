@@ -1,0 +1,108 @@
+import type { MigrationResource } from '@vmferry/api';
+import { toProblem, type VmferryError } from '@vmferry/errors';
+import type { HeldReason } from '@vmferry/migration';
+import type { DestinationContext } from '../context.js';
+import type { IncomingJournal } from './incoming-journal.js';
+import type { IncomingMigration } from './incoming-migration.js';
+
+type Changing = Pick<
+  MigrationResource,
+  'state' | 'guest' | 'source' | 'destination' | 'outcome' | 'held' | 'error' | 'finishedAt'
+>;
+
+/** The resource of an incoming migration as its journal alone tells it. */
+export function firstResource(context: DestinationContext, journal: IncomingJournal): Omit<MigrationResource, 'generation'> {
+  const { record, domain } = journal;
+  return {
+    id: record.key.id,
+    side: 'destination',
+    state: stateOf(journal, null),
+    phase: 'prepare',
+    phaseTransitions: [{ phase: 'prepare', side: 'destination', at: journal.createdAt }],
+    domain: { uuid: domain?.uuid ?? '', name: domain?.sourceName ?? '', destinationName: domain?.name ?? '' },
+    mode: { driver: journal.driver, transport: journal.transport },
+    flags: journal.flags,
+    guest: guestOf(record.decision),
+    source: { agent: record.source.url, hostName: record.source.hostName, state: 'unknown' },
+    destination: { agent: context.publicUrl(), hostName: context.host.hostName, state: record.decision },
+    outcome: record.decision === 'committing' ? 'pending' : record.decision,
+    parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 0 },
+    progress: null,
+    cancel: null,
+    held: null,
+    error: null,
+    createdAt: journal.createdAt,
+    finishedAt: journal.finishedAt,
+  };
+}
+
+/** What changes in it with each step of the machine. */
+export function resourceOf(
+  context: DestinationContext,
+  journal: IncomingJournal,
+  migration: IncomingMigration,
+  error: VmferryError | null,
+): Changing {
+  const { record } = migration;
+  const { activity } = migration.state;
+  return {
+    state: stateOf(journal, migration),
+    guest: guestOf(record.decision),
+    source: { agent: record.source.url, hostName: record.source.hostName, state: 'unknown' },
+    destination: {
+      agent: context.publicUrl(),
+      hostName: context.host.hostName,
+      state: `${record.decision}, QEMU ${migration.state.qemu}`,
+    },
+    outcome: migration.answer,
+    held:
+      activity.t === 'held'
+        ? { reason: activity.reason, since: context.clock.wall().toISOString(), hint: hints[activity.reason] }
+        : null,
+    error: error === null || record.decision === 'committed' ? null : { ...toProblem(error) },
+    finishedAt: journal.finishedAt,
+  };
+}
+
+const hints: Readonly<Record<HeldReason, string>> = {
+  'source-silent':
+    'The source agent does not answer. Start it again; or, when its host is proven to be off, resolve the migration with that proof.',
+  'source-crashed-unpermitted':
+    'The guest died on the source before it was permitted to run here. If no other copy runs, resolve with keep: destination.',
+  'qemu-silent': 'QEMU here does not answer its monitor. See its process; it is asked again.',
+  'lease-refused': 'Another owner holds the lease, or it has moved on. The source is asked what it has; it is tried again.',
+  'lease-unavailable': 'The lease cannot be taken or given back. See why the lock store does not answer; it is tried again.',
+  'cont-refused': 'QEMU refuses to run the guest here, most often for the image lock of a disk. It is tried again.',
+  'no-proof': 'QEMU was told to run the guest and does not say that it did. It is asked again.',
+  'journal-unwritable': 'The state folder of this host cannot be written: make room; it is tried again.',
+};
+
+function stateOf(journal: IncomingJournal, migration: IncomingMigration | null): MigrationResource['state'] {
+  const { decision } = migration?.record ?? journal.record;
+  switch (decision) {
+    case 'open':
+    case 'committing':
+      return migration?.state.activity.t === 'held' ? 'NEEDS_ATTENTION' : 'RUNNING';
+    case 'committed':
+      return 'SUCCEEDED';
+    case 'aborted':
+      return 'FAILED';
+    case 'unknown':
+      return 'NEEDS_ATTENTION';
+  }
+}
+
+function guestOf(decision: IncomingJournal['record']['decision']): MigrationResource['guest'] {
+  switch (decision) {
+    case 'open':
+      return { runningOn: 'source', detail: 'The destination has not been asked to run it.' };
+    case 'committing':
+      return { runningOn: 'unknown', detail: 'The destination is about to run it; the proof is not there yet.' };
+    case 'committed':
+      return { runningOn: 'destination', detail: 'The record says committed.' };
+    case 'aborted':
+      return { runningOn: 'source', detail: 'The record says aborted: it never ran here.' };
+    case 'unknown':
+      return { runningOn: 'unknown', detail: 'QEMU ended here before it was proven to run the guest.' };
+  }
+}

@@ -1,0 +1,410 @@
+import type { FinishReply, OutcomeReply } from '@vmferry/api';
+import { parseDomain } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
+import { auditedOf, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
+import type { DomainStatus } from '@vmferry/host-state';
+import { isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
+import type { LeaseHandover } from '@vmferry/locking';
+import { type DestinationState, type IncomingQemu, isFinal, keyName, type OutcomeRecord, type Permit } from '@vmferry/migration';
+import { LiveMigration, type Log } from '@vmferry/service';
+import type { DestinationContext } from '../context.js';
+import { Handover } from './handover.js';
+import type { IncomingJournal } from './incoming-journal.js';
+import { IncomingMigration } from './incoming-migration.js';
+import { firstResource, resourceOf } from './incoming-resource.js';
+import { leasePort } from './lease-port.js';
+import { askSource } from './source-question.js';
+import { IncomingStream } from './stream.js';
+import { StreamWatch } from './stream-watch.js';
+
+const lookDeadlineMs = 3_000;
+const contDeadlineMs = 5_000;
+
+/**
+ * One incoming migration on this host: its journal with the outcome record, its QEMU, its stream and its timers. The decision is
+ * the machine's; this is what the machine acts through, and what follows a decision.
+ */
+export class Incoming {
+  readonly migration: IncomingMigration;
+  readonly live: LiveMigration;
+  readonly log: Log;
+  readonly #context: DestinationContext;
+  readonly #handover: Handover;
+  #journal: IncomingJournal;
+  #writes: Promise<unknown> = Promise.resolve();
+  #starting: Promise<unknown> = Promise.resolve();
+  #guest: Guest | null = null;
+  /** The process that the status document named after a restart. */
+  #found: ProcessIdentity | null = null;
+  #stream: IncomingStream | null = null;
+  #watch: StreamWatch | null = null;
+  #untieSession: () => void = () => undefined;
+  #keep: () => void = () => undefined;
+  /** The configuration of a committed domain is kept: all that Finish's answer waits for (handover rule 3). */
+  readonly #kept = new Promise<void>((resolve) => {
+    this.#keep = resolve;
+  });
+  #resumedAtMs: number | null = null;
+  /** An earlier life of this agent has prepared it. */
+  #restarted = false;
+  #error: VmferryError | null = null;
+
+  constructor(context: DestinationContext, journal: IncomingJournal, offered: LeaseHandover) {
+    this.#context = context;
+    this.#journal = journal;
+    this.log = context.log.child({ migrationId: journal.record.key.id, side: 'destination' });
+    this.live = new LiveMigration(context.clock, firstResource(context, journal));
+    this.#handover = new Handover(context, journal.record.key, this.log);
+    this.migration = new IncomingMigration(journal.record, {
+      clock: context.clock,
+      faults: context.faults,
+      log: this.log,
+      retryMs: context.timers.retryMs,
+      persist: (record) => this.#write({ record }),
+      askSource: () => askSource(context, this.#journal.record, this.log),
+      guest: { cont: () => this.#cont(), look: () => this.#look(), kill: () => this.#kill() },
+      lease: leasePort(context, offered, () => this.#stillMine()),
+      conclude: (record) => this.#conclude(record),
+      changed: (state) => this.#tell(state),
+    });
+  }
+
+  get journal(): IncomingJournal {
+    return this.#journal;
+  }
+
+  get guest(): Guest | null {
+    return this.#guest;
+  }
+
+  get stream(): IncomingStream | null {
+    return this.#stream;
+  }
+
+  /** Takes charge of the QEMU that was started for this migration, or was found again after a restart. */
+  own(guest: Guest): void {
+    this.#guest = guest;
+    const { clock, faults } = this.#context;
+    guest.qmp.on('RESUME', (event) => {
+      this.#resumedAtMs = event.receivedAtMs;
+      void (async () => {
+        await faults('D17');
+        await this.migration.dispatch({ t: 'qemu-resumed' });
+      })().catch((error: unknown) => this.log.error('the proof that the guest runs could not be journalled', { error }));
+    });
+    guest.qmp.on('MIGRATION', ({ data }) => {
+      const unnoted = (error: unknown) => this.log.error('what the stream has done could not be noted', { ...data, error });
+      if (data.status === 'active') this.#streaming().catch(unnoted);
+      if (data.status === 'completed') this.#loaded().catch(unnoted);
+      if (data.status === 'failed') this.#failStream('stream-failed', 'QEMU could not read the stream');
+    });
+    guest.exited
+      .then(async () => {
+        if (!isFinal(this.migration.record)) await this.#explainExit(guest, clock.wall());
+        await this.migration.dispatch({ t: 'qemu-gone' });
+      })
+      // The machine's shell keeps the fact and tries again; an agent that ended for it would help nobody.
+      .catch((error: unknown) => this.log.error('the end of QEMU could not be journalled', { error }));
+  }
+
+  /** Writes the record `open`, before anything else happens. */
+  open(): Promise<void> {
+    return this.#write({});
+  }
+
+  /** Prepare is starting QEMU: what follows a decision waits until that is over, so that nothing is left behind. */
+  async starting<T>(start: Promise<T>): Promise<T> {
+    this.#starting = start.catch(() => undefined);
+    const started = await start;
+    this.refuseIfDecided();
+    return started;
+  }
+
+  /** Throws `migration-aborted` when the record was decided while Prepare was under way. */
+  refuseIfDecided(): void {
+    if (!isFinal(this.migration.record)) return;
+    const { key, reason } = this.migration.record;
+    throw new VmferryError(
+      'migration-aborted',
+      `The migration ${key.id} was aborted during Prepare: ${reason ?? 'no reason is known'}.`,
+    );
+  }
+
+  /** Ties this migration to a control session. Throws `session-not-found`. */
+  tie(session: string): void {
+    this.#untieSession = this.#context.sessions.attach(session, () =>
+      this.#abort('session-lost', 'the control session of the migration ended'),
+    );
+  }
+
+  /** The stream is offered: its timers run from now on. */
+  arm(stream: IncomingStream): void {
+    this.#stream = stream;
+    this.#watch = new StreamWatch(this.#context, stream, (code, detail) => this.#failStream(code, detail));
+  }
+
+  /** Journals what Prepare is going to answer, so that a repeated Prepare gets the same (I9). */
+  keepAnswer(prepareAnswer: NonNullable<IncomingJournal['prepareAnswer']>): Promise<void> {
+    return this.#write({ prepareAnswer });
+  }
+
+  /** Goes on after a restart of the agent from what is on disk. */
+  async recover(): Promise<void> {
+    const { domain } = this.#journal;
+    if (domain === null) return;
+    this.#restarted = true;
+    const status = await this.#context.guestHost.statuses.read(domain.uuid);
+    const ours = status?.owner === 'destination' && status.migration?.nonce === this.#journal.record.key.nonce;
+    if (this.#journal.concluded) {
+      // Concluded, and not taken over yet when the earlier life of this agent ended.
+      if (ours && this.#journal.record.decision === 'committed') this.#handover.begin(domain.uuid, () => undefined);
+      return;
+    }
+    if (ours) {
+      // Until its monitor answers it is taken for what it may be: a silent QEMU with a complete image.
+      this.#found = status.process;
+      await this.#findAgain(status);
+    }
+    this.live.enter('prepare', 'destination');
+    if (isFinal(this.#journal.record)) await this.#conclude(this.#journal.record);
+    else await this.migration.recover();
+  }
+
+  /** A QEMU whose monitor is silent keeps nobody waiting: it is looked for again until it answers or has ended. */
+  async #findAgain(status: DomainStatus): Promise<void> {
+    const { guestHost, clock, timers } = this.#context;
+    try {
+      const guest = await findGuest(guestHost, status);
+      if (guest !== null) this.own(guest);
+    } catch (error) {
+      this.log.warn('QEMU does not answer its monitor; it is asked again', { pid: status.process.pid, error });
+      clock.after(timers.retryMs, () => void this.#findAgain(status));
+    }
+  }
+
+  /** Before this life of the agent takes any request: an earlier one may have ended while it was about to start QEMU. */
+  async forgetUnstarted(): Promise<void> {
+    const { domain, concluded } = this.#journal;
+    if (domain === null || concluded) return;
+    const { guestHost } = this.#context;
+    if ((await guestHost.statuses.read(domain.uuid)) !== null) return;
+    await disposeUnstarted(guestHost, parseDomain(domain.xml), { migrated: true });
+  }
+
+  /** Prepare failed half-way: the record becomes `aborted`, and everything is given back before the error is told. */
+  async failPrepare(error: VmferryError): Promise<void> {
+    this.#error = error;
+    await this.migration.dispatch({ t: 'abort-wanted', reason: error.message });
+    await this.migration.concluded();
+  }
+
+  /** Finish with the right permit: resolves when the record is decided, or kept open by a hold, or the signal aborts. */
+  async finish(permit: Permit, signal: AbortSignal): Promise<void> {
+    this.live.enter('finish', 'destination');
+    await this.migration.dispatch({ t: 'finish', permit });
+    await this.migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+    if (isFinal(this.migration.record)) await Promise.race([this.#kept, this.migration.concluded()]);
+  }
+
+  /** Finish(cancelled), an abort-unless-committed question, a lost session: the wish starts the hold rule. */
+  async wantAbort(reason: string, signal: AbortSignal): Promise<void> {
+    await this.migration.wantAbort(reason);
+    await this.migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+  }
+
+  /** Waits up to `ms` for the adoption by the host's source-agent. */
+  handedOver(ms: number): Promise<boolean> {
+    return this.#handover.within(ms);
+  }
+
+  /** Answers when the host's source-agent has taken over what this agent hands over to it, or after `handoverWaitMs`. */
+  async acknowledge(handoverWaitMs: number): Promise<void> {
+    if (!isFinal(this.migration.record)) this.#abort('migration-cancelled', 'the source let the migration go');
+    if (!this.#journal.acknowledged) await this.#write({ acknowledged: true });
+    // What cannot be concluded is logged and tried again by the machine's shell; the acknowledgement itself is taken.
+    await this.migration.concluded().catch(() => undefined);
+    if (this.#handover.begun) await this.handedOver(handoverWaitMs);
+  }
+
+  resumedMsAgo(): number | null {
+    return this.#resumedAtMs === null ? null : this.#context.clock.monotonicMs() - this.#resumedAtMs;
+  }
+
+  outcome(): OutcomeReply {
+    const { record } = this.migration;
+    return {
+      answer: this.migration.answer,
+      storeId: this.#context.host.storeId,
+      lockState: record.decision === 'aborted' ? record.lease : null,
+      reason: record.reason,
+      held: this.migration.held,
+      resumedMsAgo: this.resumedMsAgo(),
+    };
+  }
+
+  /** The domain that Finish tells of (S26). */
+  domain(): FinishReply['domain'] {
+    const { domain, record } = this.#journal;
+    if (domain === null) return null;
+    const paused = record.mode === 'paused';
+    return { uuid: domain.uuid, name: domain.name, state: paused ? 'paused' : 'running', reason: paused ? 'user' : 'migrated' };
+  }
+
+  /** The first thing that went wrong here, for the problem documents of the steps. */
+  get error(): VmferryError | null {
+    return this.#error;
+  }
+
+  /** One write at a time, each on top of the one before. */
+  async #write(change: Partial<IncomingJournal>): Promise<void> {
+    const write = this.#writes.then(async () => {
+      const next = { ...this.#journal, ...change };
+      await this.#context.journals.write(keyName(next.record.key), next);
+      this.#journal = next;
+    });
+    this.#writes = write.catch(() => undefined);
+    await write;
+  }
+
+  #tell(state: DestinationState): void {
+    this.live.update(
+      isFinal(state.record) && this.#journal.concluded ? 'done' : 'phase',
+      resourceOf(this.#context, this.#journal, this.migration, this.#error),
+    );
+  }
+
+  async #streaming(): Promise<void> {
+    await this.#context.faults('D11');
+    this.#watch?.streaming();
+    this.live.enter('perform', 'destination');
+  }
+
+  async #loaded(): Promise<void> {
+    await this.#context.faults('D12');
+    if ((await this.#look()) === 'loaded') {
+      this.#watch?.loaded();
+      await this.migration.dispatch({ t: 'qemu-loaded' });
+    }
+  }
+
+  #failStream(code: 'stream-failed' | 'stream-silent', detail: string): void {
+    this.#abort(code, detail);
+  }
+
+  #abort(code: 'stream-failed' | 'stream-silent' | 'session-lost' | 'migration-cancelled', detail: string): void {
+    const name = this.#journal.domain?.name ?? this.#journal.record.key.id;
+    this.#error ??= new VmferryError(code, `The incoming migration of ${name}: ${detail}.`, { side: 'destination' });
+    this.log.warn('the migration is to be aborted', { reason: detail });
+    // A record that cannot be written is logged by the machine's shell and tried again there.
+    this.migration.wantAbort(detail).catch((error: unknown) => this.log.error('the wish to abort could not be taken', { error }));
+  }
+
+  async #explainExit(guest: Guest, at: Date): Promise<void> {
+    const tail = (await guest.logTail()).trim();
+    const error = new VmferryError(
+      'stream-failed',
+      `QEMU on the destination ended before the guest was handed over. Its log ends with: ${tail}`,
+      {
+        side: 'destination',
+      },
+    );
+    if (this.#error === null) this.#error = error;
+    else this.#error.suppress(error, at);
+  }
+
+  async #cont(): Promise<'ok' | 'refused' | 'unanswered'> {
+    if (this.#guest === null) return 'unanswered';
+    try {
+      await this.#guest.qmp.execute('cont', {}, { deadlineMs: contDeadlineMs });
+      return 'ok';
+    } catch (thrown) {
+      this.log.error('QEMU did not run the guest', { error: thrown });
+      this.#error ??= VmferryError.from(thrown);
+      return VmferryError.is(thrown, 'monitor-failed') ? 'refused' : 'unanswered';
+    }
+  }
+
+  async #look(): Promise<IncomingQemu> {
+    const guest = this.#guest;
+    if (guest === null) return this.#found !== null && isSameProcess(this.#found) ? 'silent' : 'gone';
+    if (!guest.alive) return 'gone';
+    try {
+      return await incomingStateOf(guest.qmp, lookDeadlineMs);
+    } catch {
+      // A monitor that broke off is the end of QEMU, or will be told by its exit; one that only is silent may hold an image.
+      return guest.alive ? 'silent' : 'gone';
+    }
+  }
+
+  async #kill(): Promise<void> {
+    if (this.#restarted && this.#journal.transport === 'tunnelled')
+      await IncomingStream.abandon(this.#context, this.#journal.record.key.id);
+    await this.#stream?.close();
+    if (this.#guest !== null) await this.#guest.kill();
+    else if (this.#found !== null) await killProcess(this.#found);
+  }
+
+  /** The last look before `cont` (rule 3): the record on disk, this process's lock, and QEMU's identity. */
+  async #stillMine(): Promise<boolean> {
+    const onDisk = await this.#context.journals.read(keyName(this.#journal.record.key));
+    return onDisk?.record.decision === 'committing' && this.#context.holdsLock() && this.#guest?.alive === true;
+  }
+
+  async #conclude(record: OutcomeRecord): Promise<void> {
+    this.#untieSession();
+    await this.#starting;
+    this.#watch?.stop();
+    if (record.decision === 'committed') await this.#concludeCommitted(record);
+    else await this.#giveBack();
+    await this.#write({ concluded: true, finishedAt: this.#context.clock.wall().toISOString() });
+    this.#tell(this.migration.state);
+    this.#context.metrics.ended(this.live.value);
+  }
+
+  async #concludeCommitted(record: OutcomeRecord): Promise<void> {
+    const { configs, faults } = this.#context;
+    const { domain } = this.#journal;
+    if (domain === null) return;
+    if (domain.persist) await configs.write(domain.uuid, domain.xml);
+    await faults('D18');
+    this.#keep();
+    const paused = record.mode === 'paused';
+    if (this.#guest !== null) {
+      await this.#guest.update({
+        state: paused ? 'paused' : 'running',
+        reason: paused ? 'user' : 'migrated',
+      });
+      // QEMU announces at load only; switches are to learn the new port from now on (qemu-behaviour, T6).
+      if (!paused)
+        await this.#guest.announce().catch((error: unknown) => this.log.warn('the guest could not be announced', { error }));
+    }
+    this.#stream?.release();
+    this.#handover.begin(domain.uuid, () => this.#guest?.handOver());
+  }
+
+  /** Aborted or unknown: QEMU's exit is proven, then everything it held here is given back. The source's files keep their labels. */
+  async #giveBack(): Promise<void> {
+    const { domain } = this.#journal;
+    if (domain === null) return;
+    await this.#kill();
+    const definition = parseDomain(domain.xml);
+    const status = this.#guest?.status ?? (await this.#context.guestHost.statuses.read(domain.uuid));
+    if (status?.migration?.nonce !== this.#journal.record.key.nonce) return;
+    await this.#auditEnd(auditedOf(definition, status.process.pid), status.process.pid);
+    if (this.#guest !== null) await this.#guest.dispose({ migrated: true });
+    else await disposeHoldings(this.#context.guestHost, definition, status, { migrated: true });
+    this.#guest = null;
+  }
+
+  /**
+   * I7: the stop is audited once; a start that an earlier life of this agent did not come to audit is made up for. In this life a start without
+   * its record is one that failed, and was audited as that.
+   */
+  async #auditEnd(domain: ReturnType<typeof auditedOf>, pid: number): Promise<void> {
+    const { auditor } = this.#context;
+    const last = await auditor.lastControl(domain.uuid, pid);
+    if (last === 'stop' || (last === null && !this.#restarted)) return;
+    if (last === null) await auditor.domainStart(domain, 'recovered', true);
+    await auditor.domainStop(domain, 'failed', true);
+  }
+}

@@ -1,0 +1,306 @@
+import type { FinishReply, FinishRequest, OutcomeReply, OutcomeRequest, PrepareReply, PrepareRequest } from '@vmferry/api';
+import { cookieFromBase64, cookieToBase64, decodeCookie, encodeCookie } from '@vmferry/cookie';
+import { VmferryError } from '@vmferry/errors';
+import { keyName, type MigrationKey, type Permit, parseFlags, permitMatches } from '@vmferry/migration';
+import { bodyDigest } from '@vmferry/service';
+import type { DestinationContext } from '../context.js';
+import { Incoming } from './incoming.js';
+import type { IncomingJournal } from './incoming-journal.js';
+import { handoverOf, prepare } from './prepare.js';
+
+const keptMs = 30 * 24 * 3_600 * 1_000;
+/** How long Finish, or the acknowledgement, waits for the host's source-agent to take the domain over before it answers anyway. */
+const adoptionWaitMs = 1_000;
+/** Incoming migrations that are under way at once: each has a QEMU of its own (threats, row 13). */
+const underWayMax = 16;
+
+/** The incoming migrations of this host, by key and by id; the newest of an id is the one that the id names. */
+export class Incomings {
+  readonly #context: DestinationContext;
+  readonly #byKey = new Map<string, Incoming>();
+  readonly #byId = new Map<string, Incoming>();
+  readonly #preparing = new Set<string>();
+  /** Records whose first write is under way: whoever asks about the key waits for it. */
+  readonly #opening = new Map<string, Promise<void>>();
+
+  constructor(context: DestinationContext) {
+    this.#context = context;
+  }
+
+  /** Reads the records after a start; nothing is asked or answered before they are known. */
+  async load(): Promise<void> {
+    const journals = (await this.#context.journals.list()).map(({ value }) => value);
+    for (const journal of journals.sort((a, b) => a.createdAt.localeCompare(b.createdAt))) {
+      if (this.#mayGo(journal)) {
+        await this.#context.journals.remove(keyName(journal.record.key));
+        continue;
+      }
+      const incoming = new Incoming(this.#context, journal, handoverOf(this.#context, journal));
+      this.#admit(incoming);
+      await incoming.forgetUnstarted();
+    }
+  }
+
+  /** Each migration goes on from its record. Resolves when all have been looked at. */
+  async recover(): Promise<void> {
+    for (const incoming of [...this.#byKey.values()]) await incoming.recover();
+  }
+
+  list(): Incoming[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Throws `migration-not-found`. */
+  byId(id: string): Incoming {
+    const found = this.#byId.get(id);
+    if (found !== undefined) return found;
+    throw new VmferryError('migration-not-found', `There is no incoming migration ${id} on ${this.#context.host.hostName}.`);
+  }
+
+  /**
+   * Prepare or PrepareTunnel. The same body gets the same answer as long as the record is open; a key with a decision is refused.
+   * Until `taken` is called nothing has happened.
+   */
+  async prepare(id: string, body: PrepareRequest, transport: 'direct' | 'tunnelled', taken: () => void): Promise<PrepareReply> {
+    const known = this.#byKey.get(keyName({ id, nonce: body.nonce }));
+    if (known !== undefined) return this.#answerAgain(known, id, body, transport);
+    const namesake = this.#byId.get(id);
+    if (namesake?.migration.answer === 'open' || namesake?.migration.answer === 'pending') {
+      throw new VmferryError('migration-exists', `A migration ${id} comes in already, with another nonce; choose another id.`);
+    }
+    if (this.#preparing.has(id)) throw new VmferryError('migration-exists', `A migration ${id} is being prepared already.`);
+    this.#preparing.add(id);
+    try {
+      return await prepare(this.#context, id, body, transport, async (incoming) => {
+        this.#refuseRival(incoming);
+        taken();
+        await this.#open(incoming);
+      });
+    } finally {
+      this.#preparing.delete(id);
+    }
+  }
+
+  async finish(id: string, body: FinishRequest, signal: AbortSignal, taken: () => void): Promise<FinishReply> {
+    parseFlags(body.flags ?? []);
+    await this.#context.faults('D13');
+    const incoming = await this.#orTombstone({ id, nonce: body.nonce });
+    const permit = this.#permitOf(incoming, body);
+    taken();
+    if (permit === null) {
+      if (incoming.migration.answer === 'open')
+        await incoming.wantAbort('the driver of the migration asked Finish to cancel', signal);
+    } else {
+      await incoming.finish(permit, signal);
+    }
+    const reply = await this.#finishReply(incoming, body.cancelled);
+    await this.#context.faults('D20');
+    return reply;
+  }
+
+  /** What the record says; an answer for another store is `unknown` (handover rule, "Around it"). */
+  async outcome(id: string, body: OutcomeRequest, signal: AbortSignal): Promise<OutcomeReply> {
+    const { storeId } = this.#context.host;
+    if (body.storeId !== storeId) {
+      return {
+        answer: 'unknown',
+        storeId,
+        lockState: null,
+        reason: 'this is another store than the one the migration was prepared in',
+        held: null,
+        resumedMsAgo: null,
+      };
+    }
+    const incoming = await this.#orTombstone({ id, nonce: body.nonce });
+    if (body.abortUnlessCommitted && (incoming.migration.answer === 'open' || incoming.migration.answer === 'pending')) {
+      await incoming.wantAbort('the source asked to abort unless committed', signal);
+    }
+    return incoming.outcome();
+  }
+
+  async acknowledge(id: string, nonce: string): Promise<void> {
+    await this.#byKey.get(keyName({ id, nonce }))?.acknowledge(adoptionWaitMs);
+  }
+
+  /** Without a wait between this and `#open`: two Prepares of one domain at once would start two QEMUs in one folder. */
+  #refuseRival(incoming: Incoming): void {
+    const { record, domain } = incoming.journal;
+    const { hostName } = this.#context.host;
+    const known = this.#byKey.get(keyName(record.key));
+    if (known !== undefined) throw this.#aborted(known);
+    const underWay = [...this.#byKey.values()].filter(({ journal }) => journal.domain !== null && !journal.concluded);
+    const rival = underWay.find(({ journal }) => journal.domain?.uuid === domain?.uuid || journal.domain?.name === domain?.name);
+    if (rival !== undefined) {
+      const { id } = rival.journal.record.key;
+      const detail = `The domain ${domain?.name} takes part in migration ${id} on ${hostName}, which is not decided yet.`;
+      throw new VmferryError('in-doubt', detail, { data: { migrationId: id } });
+    }
+    if (underWay.length >= underWayMax) {
+      const detail = `${underWayMax} migrations are coming in to ${hostName} already; try again when one is over.`;
+      throw new VmferryError('too-many-requests', detail);
+    }
+  }
+
+  /** From here on whoever asks about the key meets this record, never another one beside it. */
+  async #open(incoming: Incoming): Promise<void> {
+    const { key } = incoming.migration.record;
+    const name = keyName(key);
+    const namesake = this.#byId.get(key.id);
+    this.#admit(incoming);
+    const opening = incoming.open();
+    this.#opening.set(name, opening);
+    try {
+      await opening;
+    } catch (thrown) {
+      this.#byKey.delete(name);
+      if (namesake === undefined) this.#byId.delete(key.id);
+      else this.#byId.set(key.id, namesake);
+      throw thrown;
+    } finally {
+      this.#opening.delete(name);
+    }
+  }
+
+  /** A record goes only after the source acknowledged it, and not before 30 days (handover rule, "Around it"). */
+  #mayGo({ acknowledged, concluded, finishedAt }: IncomingJournal): boolean {
+    if (!acknowledged || !concluded || finishedAt === null) return false;
+    return this.#context.clock.wall().getTime() - Date.parse(finishedAt) > keptMs;
+  }
+
+  /** A tombstone is known by its key alone: an id names a migration that was prepared here. */
+  #admit(incoming: Incoming): void {
+    const { key } = incoming.migration.record;
+    this.#byKey.set(keyName(key), incoming);
+    if (incoming.journal.domain !== null) this.#byId.set(key.id, incoming);
+  }
+
+  #answerAgain(known: Incoming, id: string, body: PrepareRequest, transport: 'direct' | 'tunnelled'): PrepareReply {
+    const { prepareDigest, prepareAnswer, record } = known.journal;
+    if (record.decision === 'aborted' || record.decision === 'unknown') {
+      throw new VmferryError(
+        'migration-aborted',
+        `The migration ${id} was aborted here: ${record.reason ?? 'no reason is known'}. Begin anew.`,
+      );
+    }
+    if (prepareDigest !== bodyDigest({ ...body, transport })) {
+      throw new VmferryError('step-mismatch', `Prepare of migration ${id} was already taken with another body.`, {
+        data: { step: 'prepare' },
+      });
+    }
+    if (prepareAnswer === null || this.#preparing.has(id))
+      throw new VmferryError('handover-pending', `Prepare of migration ${id} is under way.`);
+    return prepareAnswer;
+  }
+
+  /** A key never seen gets a durable `aborted`, so that its late Prepare is refused. */
+  async #orTombstone(key: MigrationKey): Promise<Incoming> {
+    const known = this.#byKey.get(keyName(key));
+    if (known !== undefined) {
+      await this.#opening.get(keyName(key));
+      return known;
+    }
+    const now = this.#context.clock.wall().toISOString();
+    const journal: IncomingJournal = {
+      version: 1,
+      record: {
+        version: 1,
+        key,
+        decision: 'aborted',
+        mode: 'paused',
+        permitDigest: '',
+        source: { url: '', storeId: '', hostName: '', hostUuid: '' },
+        lease: null,
+        reason: 'it was asked about before it was prepared',
+      },
+      createdAt: now,
+      domain: null,
+      transport: 'direct',
+      driver: 'managed',
+      flags: [],
+      prepareAnswer: null,
+      prepareDigest: null,
+      concluded: true,
+      acknowledged: false,
+      finishedAt: now,
+    };
+    const tombstone = new Incoming(this.#context, journal, handoverOf(this.#context, journal));
+    await this.#open(tombstone);
+    return tombstone;
+  }
+
+  /** The permit in Finish's cookie; null for a Finish that cancels, which needs neither permit nor cookie. */
+  #permitOf(incoming: Incoming, body: FinishRequest): Permit | null {
+    const { domain, record } = incoming.journal;
+    if (domain === null) {
+      if (body.cancelled) return null;
+      throw this.#aborted(incoming);
+    }
+    if (body.cancelled && body.cookie === '') return null;
+    const { host } = this.#context;
+    const cookie = decodeCookie(cookieFromBase64(body.cookie), {
+      name: domain.sourceName,
+      uuid: domain.uuid,
+      localHostName: host.hostName,
+      localHostUuid: host.hostUuid,
+      migration: record.key,
+    });
+    if (body.cancelled) return null;
+    const permit = cookie.vmferry?.permit;
+    if (permit === undefined || !permitMatches(permit, record.permitDigest)) {
+      throw new VmferryError('permit-invalid', `Finish of migration ${record.key.id} needs the permit that Perform gave.`);
+    }
+    return permit;
+  }
+
+  async #finishReply(incoming: Incoming, cancelled: boolean): Promise<FinishReply> {
+    const { answer, held } = incoming.migration;
+    switch (answer) {
+      case 'committed': {
+        // Peer-to-peer, the source agent ends its QEMU meanwhile, and waits with its acknowledgement.
+        const handedOver = await incoming.handedOver(incoming.journal.driver === 'managed' ? adoptionWaitMs : 0);
+        return {
+          outcome: 'committed',
+          cookie: this.#cookieOf(incoming),
+          domain: incoming.domain(),
+          handover: handedOver ? 'done' : 'pending',
+          resumedMsAgo: incoming.resumedMsAgo(),
+        };
+      }
+      case 'aborted':
+        if (!cancelled) throw this.#aborted(incoming);
+        return { outcome: 'aborted', cookie: this.#cookieOf(incoming), domain: null, handover: 'none', resumedMsAgo: null };
+      case 'open':
+      case 'pending':
+      case 'unknown': {
+        const why = held === null ? '' : ` It is held: ${held}.`;
+        throw new VmferryError(
+          'migration-undecided',
+          `The record of migration ${incoming.migration.record.key.id} says ${answer}.${why}`,
+          {
+            data: { outcome: answer, ...(held === null ? {} : { held }) },
+          },
+        );
+      }
+    }
+  }
+
+  /** S26: an error tells why there is no domain; the first thing that went wrong comes first. */
+  #aborted(incoming: Incoming): VmferryError {
+    const { key, reason } = incoming.migration.record;
+    const error = new VmferryError(
+      'migration-aborted',
+      `The migration ${key.id} was aborted on the destination: ${reason ?? 'no reason is known'}.`,
+    );
+    return incoming.error === null ? error : incoming.error.at({ side: 'destination' });
+  }
+
+  #cookieOf(incoming: Incoming): string {
+    const { domain, record } = incoming.journal;
+    if (domain === null) return '';
+    const { hostName, hostUuid } = this.#context.host;
+    const vmferry = { migrationId: record.key.id, nonce: record.key.nonce };
+    return cookieToBase64(
+      encodeCookie({ name: domain.sourceName, uuid: domain.uuid, hostName, hostUuid, features: [], vmferry }),
+    );
+  }
+}

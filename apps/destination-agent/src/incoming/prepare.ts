@@ -1,0 +1,192 @@
+import type { PrepareReply, PrepareRequest } from '@vmferry/api';
+import { cookieToBase64, encodeCookie, type MigrationCookie } from '@vmferry/cookie';
+import { formatDomain, graphicsOf } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
+import { auditedOf, resourcesOf, startGuest } from '@vmferry/guest';
+import { enableMigrationCapabilities } from '@vmferry/hypervisor';
+import { decodeLockState, encodeLockState, type LeaseHandover } from '@vmferry/locking';
+import { flagsInHex, keyName } from '@vmferry/migration';
+import { bodyDigest } from '@vmferry/service';
+import type { DestinationContext } from '../context.js';
+import { Incoming } from './incoming.js';
+import type { IncomingJournal } from './incoming-journal.js';
+import { type AcceptedPrepare, acceptPrepare } from './prepare-request.js';
+import { IncomingStream } from './stream.js';
+
+/**
+ * Prepare and PrepareTunnel (S8: one way for both). In order: everything is checked, the record is written `open`, QEMU is started
+ * paused with `-incoming defer`, the stream is offered. When a later part fails, the record becomes `aborted` before the error is told.
+ */
+export async function prepare(
+  context: DestinationContext,
+  id: string,
+  body: PrepareRequest,
+  transport: 'direct' | 'tunnelled',
+  admit: (incoming: Incoming) => Promise<void>,
+): Promise<PrepareReply> {
+  await context.faults('D0');
+  const accepted = await acceptPrepare(context, id, body, transport);
+  await context.faults('D1');
+  context.log.info('prepare', {
+    migrationId: id,
+    flags: flagsInHex(accepted.flags),
+    domain: accepted.definition.name,
+    transport,
+    cookieBytes: body.cookie.length,
+  });
+  const journal = await openRecord(context, accepted, body, transport);
+  const incoming = new Incoming(context, journal, handoverOf(context, journal));
+  await admit(incoming);
+  await context.faults('D2');
+  try {
+    if (accepted.session !== null) incoming.tie(accepted.session);
+    const reply = await incoming.starting(start(context, accepted, incoming, transport));
+    await context.faults('D9');
+    return reply;
+  } catch (thrown) {
+    const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'prepare' });
+    await context.auditor.domainStart(auditedOf(accepted.definition, undefined), 'migrated', false);
+    await incoming.failPrepare(error);
+    throw error;
+  }
+}
+
+async function openRecord(
+  context: DestinationContext,
+  accepted: AcceptedPrepare,
+  body: PrepareRequest,
+  transport: 'direct' | 'tunnelled',
+): Promise<IncomingJournal> {
+  const { key, cookie, flags, definition } = accepted;
+  const configured = (await context.configs.read(definition.uuid)) !== null;
+  const journal: IncomingJournal = {
+    version: 1,
+    record: {
+      version: 1,
+      key,
+      decision: 'open',
+      mode: flags.has('PAUSED') ? 'paused' : 'run',
+      permitDigest: accepted.permitDigest,
+      source: { ...accepted.source, hostName: cookie.hostName, hostUuid: cookie.hostUuid },
+      lease: accepted.offeredLease === null ? null : encodeLockState(accepted.offeredLease),
+      reason: null,
+    },
+    createdAt: context.clock.wall().toISOString(),
+    domain: {
+      uuid: definition.uuid,
+      name: definition.name,
+      sourceName: accepted.sourceName,
+      xml: formatDomain(definition),
+      persist: flags.has('PERSIST_DEST') || configured,
+    },
+    transport,
+    driver: flags.has('PEER2PEER') ? 'peer-to-peer' : 'managed',
+    flags: [...flags],
+    prepareAnswer: null,
+    prepareDigest: bodyDigest({ ...body, transport }),
+    concluded: false,
+    acknowledged: false,
+    finishedAt: null,
+  };
+  return journal;
+}
+
+/** The lease as this migration moves it, from what the journal keeps of the cookie. */
+export function handoverOf(context: DestinationContext, { record, domain }: IncomingJournal): LeaseHandover {
+  return {
+    vm: domain?.uuid ?? '',
+    resources: resourcesOf(domain?.uuid ?? ''),
+    source: record.source.hostUuid,
+    destination: context.host.hostUuid,
+    migrationId: keyName(record.key),
+    offered: record.lease === null ? null : decodeLockState(record.lease, context.locks.name),
+  };
+}
+
+/**
+ * Everything that can be done while QEMU starts is done then: the stream is offered, and what Prepare is going to answer is
+ * journalled. It is answered only when QEMU waits for the stream.
+ */
+async function start(
+  context: DestinationContext,
+  accepted: AcceptedPrepare,
+  incoming: Incoming,
+  transport: 'direct' | 'tunnelled',
+): Promise<PrepareReply> {
+  const { key, definition } = accepted;
+  const [guest, offered] = await Promise.allSettled([
+    startGuest(context.guestHost, {
+      definition,
+      incoming: true,
+      persistent: incoming.journal.domain?.persist ?? false,
+      state: { state: 'paused', reason: 'migration' },
+      migration: { ...key, role: 'destination' },
+    }),
+    offer(context, accepted, incoming, transport),
+  ]);
+  // What there is belongs to the migration, so that it is given back with it, also when the other part has failed.
+  if (guest.status === 'fulfilled') incoming.own(guest.value);
+  if (offered.status === 'fulfilled') incoming.arm(offered.value.stream);
+  if (guest.status === 'rejected') throw guest.reason;
+  if (offered.status === 'rejected') throw offered.reason;
+  incoming.refuseIfDecided();
+  await enableMigrationCapabilities(guest.value.qmp);
+  await offered.value.stream.connect(guest.value);
+  if (transport === 'tunnelled') await context.faults('D10');
+  await context.faults('D3');
+  incoming.refuseIfDecided();
+  await context.auditor.domainStart(auditedOf(definition, guest.value.status.process.pid), 'migrated', true);
+  await context.faults('D8');
+  return offered.value.reply;
+}
+
+async function offer(
+  context: DestinationContext,
+  accepted: AcceptedPrepare,
+  incoming: Incoming,
+  transport: 'direct' | 'tunnelled',
+): Promise<{ stream: IncomingStream; reply: PrepareReply }> {
+  const { id } = accepted.key;
+  const stream = await (transport === 'tunnelled' ? IncomingStream.tunnelled(context, id) : IncomingStream.direct(context, id));
+  const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, stream)));
+  const reply = { cookie, uri: transport === 'direct' ? stream.offer.url : null };
+  try {
+    await incoming.keepAnswer(reply);
+  } catch (thrown) {
+    await stream.close();
+    throw thrown;
+  }
+  return { stream, reply };
+}
+
+/** Prepare bakes the graphics of the target (S45) and tells where the record and the stream are. */
+function cookieOf(
+  context: DestinationContext,
+  { key, cookie, definition }: AcceptedPrepare,
+  stream: IncomingStream,
+): MigrationCookie {
+  const graphics = graphicsOf(definition);
+  return {
+    name: cookie.name,
+    uuid: definition.uuid,
+    hostName: context.host.hostName,
+    hostUuid: context.host.hostUuid,
+    features: [],
+    ...(graphics === undefined || graphics.port < 0
+      ? {}
+      : {
+          graphics: {
+            type: graphics.type,
+            port: graphics.port,
+            tlsPort: graphics.tlsPort,
+            listen: graphics.listen ?? '127.0.0.1',
+          },
+        }),
+    vmferry: {
+      migrationId: key.id,
+      nonce: key.nonce,
+      peer: { role: 'destination', url: context.publicUrl(), storeId: context.host.storeId },
+      stream: stream.offer,
+    },
+  };
+}

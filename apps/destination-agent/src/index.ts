@@ -1,0 +1,1 @@
+export { type DestinationOptions, startDestinationAgent } from './app.js';

@@ -1,0 +1,81 @@
+import {
+  acknowledgeRequest,
+  migrationId,
+  migrationResource,
+  outcomeReply,
+  outcomeRequest,
+  resolveRequest,
+  z,
+} from '@vmferry/api';
+import { VmferryError } from '@vmferry/errors';
+import { isFinal } from '@vmferry/migration';
+import { defineRoute, type Route } from '@vmferry/service';
+import type { DestinationContext } from '../context.js';
+import type { Incomings } from '../incoming/incomings.js';
+
+const params = z.strictObject({ id: migrationId });
+/** How long an answer waits for the hold rule, which may take as long as the source is silent. */
+const settleMs = 20_000;
+
+/** The questions about the outcome record, and an administrator's word about a held one. */
+export function recordRoutes(context: DestinationContext, incomings: Incomings): Route[] {
+  return [
+    defineRoute({
+      method: 'post',
+      path: '/v1/migrations/:id/outcome',
+      summary: 'Says what the outcome record says; with abortUnlessCommitted it starts the hold rule first.',
+      permission: 'agent',
+      params,
+      body: outcomeRequest,
+      reply: { status: 200, schema: outcomeReply },
+      problems: ['state-unwritable'],
+      handler: async ({ params: { id }, body }) => ({ body: await incomings.outcome(id, body, AbortSignal.timeout(settleMs)) }),
+    }),
+    defineRoute({
+      method: 'post',
+      path: '/v1/migrations/:id/acknowledge',
+      summary: 'The source has acted on the record.',
+      permission: 'agent',
+      params,
+      body: acknowledgeRequest,
+      reply: { status: 204 },
+      problems: ['state-unwritable'],
+      handler: async ({ params: { id }, body }) => {
+        if (body.storeId === context.host.storeId) await incomings.acknowledge(id, body.nonce);
+        return {};
+      },
+    }),
+    defineRoute({
+      method: 'post',
+      path: '/v1/migrations/:id/resolve',
+      summary: "An administrator's word about a held guest, with proof about the other side.",
+      permission: 'admin',
+      params,
+      body: resolveRequest,
+      reply: { status: 200, schema: migrationResource },
+      problems: ['migration-not-found', 'past-point-of-no-return'],
+      handler: async ({ params: { id }, body, principal, requestId }) => {
+        const incoming = incomings.byId(id);
+        const { record, held } = incoming.migration;
+        if (isFinal(record) || held === null) {
+          throw new VmferryError(
+            'past-point-of-no-return',
+            `The migration ${id} is not held: its record says ${record.decision}.`,
+          );
+        }
+        const outcome = `resolve keep=${body.keep} proof=${body.proof}`;
+        await context.auditor.api({
+          principal: principal.name,
+          requestId,
+          method: 'POST',
+          path: `/v1/migrations/${id}/resolve`,
+          outcome,
+          success: true,
+        });
+        await incoming.migration.dispatch({ t: 'resolve', keep: body.keep });
+        await incoming.migration.until((m) => isFinal(m.record) || m.held !== null, AbortSignal.timeout(settleMs));
+        return { body: incoming.live.value };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,163 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorCodes } from '@vmferry/errors';
+import request from 'supertest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runningAgent } from './testing/running-agent.js';
+
+const unknown = '6ba7b810-9dad-11d1-80b4-00c04fd430c8';
+const nonce = '0'.repeat(32);
+const xmlOf = (name: string, uuid: string) =>
+  `<domain type='qemu'><name>${name}</name><uuid>${uuid}</uuid><memory unit='KiB'>4096</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
+
+let agent: Awaited<ReturnType<typeof runningAgent>>;
+beforeAll(async () => {
+  agent = await runningAgent();
+});
+afterAll(() => agent.end());
+
+describe('the standard routes', () => {
+  it('openapi.json is the one that is checked in; renew it with GET /openapi.json of a running agent, formatted by biome', async () => {
+    const { body } = await request(agent.url).get('/openapi.json').expect(200);
+    expect(body).toEqual(JSON.parse(readFileSync(new URL('../openapi.json', import.meta.url), 'utf8')));
+  });
+
+  it.each(['/healthz', '/readyz', '/metrics', '/version', '/problems'])('GET %s', async (path) => {
+    await request(agent.url).get(path).expect(200);
+  });
+
+  it('GET /problems lists the whole registry, and each has its page', async () => {
+    const { body } = await request(agent.url).get('/problems');
+    expect(body.map(({ code }: { code: string }) => code)).toEqual(Object.keys(errorCodes));
+    for (const code of Object.keys(errorCodes)) await request(agent.url).get(`/problems/${code}`).expect(200);
+  });
+
+  it('S42: GET /version tells the protocol and the host', async () => {
+    const { body } = await request(agent.url).get('/version');
+    expect(body).toMatchObject({ app: 'source-agent', protocols: ['v3'], hostName: 'here' });
+    expect(body.features).not.toContain('tunnelled');
+  });
+});
+
+describe('domains', () => {
+  it('are defined, listed, read by name and uuid, and undefined; on disk too', async () => {
+    const uuid = '11111111-1111-4111-8111-111111111111';
+    const configs = () => readdirSync(join(agent.folder, 'state/domains'));
+    const made = await request(agent.url)
+      .post('/v1/domains')
+      .send({ xml: xmlOf('a', uuid) })
+      .expect(201);
+    expect(made.headers.location).toBe(`/v1/domains/${uuid}`);
+    expect(made.body).toMatchObject({ uuid, name: 'a', persistent: true, state: 'shutoff', pid: null, job: null });
+    expect(configs()).toEqual([`${uuid}.xml`]);
+    expect((await request(agent.url).get('/v1/domains')).body.domains).toEqual([made.body]);
+    for (const ref of ['a', uuid, uuid.toUpperCase()])
+      expect((await request(agent.url).get(`/v1/domains/${ref}`)).body).toEqual(made.body);
+    expect((await request(agent.url).get('/v1/domains/a/xml')).body.xml).toContain('<name>a</name>');
+    for (const act of ['suspend', 'resume', 'shutdown', 'destroy']) {
+      const { body } = await request(agent.url).post(`/v1/domains/a/${act}`).expect(409);
+      expect(body.code).toBe('domain-not-running');
+    }
+    expect((await request(agent.url).get('/v1/domains/a/block-stats')).body.code).toBe('domain-not-running');
+    await request(agent.url).delete('/v1/domains/a').expect(204);
+    expect(configs()).toEqual([]);
+    expect((await request(agent.url).delete('/v1/domains/a').expect(404)).body.code).toBe('domain-not-found');
+  });
+
+  it('two at once of one name: one is made', async () => {
+    const uuids = Array.from({ length: 8 }, (_, n) => `2222222${n}-2222-4222-8222-222222222222`);
+    const answers = await Promise.all(
+      uuids.map((uuid) =>
+        request(agent.url)
+          .post('/v1/domains')
+          .send({ xml: xmlOf('twin', uuid) }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array.from({ length: 7 }, () => 409)]);
+    expect(answers.filter(({ status }) => status === 409).every(({ body }) => body.code === 'domain-exists')).toBe(true);
+    await request(agent.url).delete('/v1/domains/twin').expect(204);
+  });
+
+  it('every act is audited, the refused one too', () => {
+    const audit = readFileSync(join(agent.folder, 'state/source-agent.audit'), 'utf8');
+    expect(audit).toMatch(/path="\/v1\/domains"/);
+    expect(audit).toMatch(/success=no .*outcome="domain-not-running"/);
+    expect(audit.match(/success=no .*outcome="domain-exists"/g)).toHaveLength(7);
+  });
+});
+
+describe('sessions', () => {
+  it('are made, read, renewed and ended', async () => {
+    const { body } = await request(agent.url).post('/v1/sessions').send({ ttlSeconds: 60 }).expect(201);
+    await request(agent.url).get(`/v1/sessions/${body.id}`).expect(200);
+    await request(agent.url).post(`/v1/sessions/${body.id}/renew`).expect(200);
+    await request(agent.url).delete(`/v1/sessions/${body.id}`).expect(204);
+    expect((await request(agent.url).get(`/v1/sessions/${body.id}`).expect(404)).body.code).toBe('session-not-found');
+  });
+});
+
+describe('what is not there', () => {
+  it.each([
+    ['get', '/v1/domains/none', 'domain-not-found', undefined],
+    ['get', '/v1/domains/none/xml', 'domain-not-found', undefined],
+    ['get', '/v1/domains/none/block-stats', 'domain-not-found', undefined],
+    ['post', '/v1/domains/none/start', 'domain-not-found', {}],
+    ['post', '/v1/domains/none/destroy', 'domain-not-found', {}],
+    ['get', '/v1/migrations/none', 'migration-not-found', undefined],
+    ['get', '/v1/migrations/none/events', 'migration-not-found', undefined],
+    ['post', '/v1/migrations/none/cancel', 'migration-not-found', {}],
+    ['patch', '/v1/migrations/none/parameters', 'migration-not-found', { downtimeMsMax: 5 }],
+    ['delete', '/v1/migrations/none', 'migration-not-found', undefined],
+    ['post', '/v1/migrations/none/begin', 'domain-not-found', { domain: 'none' }],
+    ['post', '/v1/migrations/none/perform', 'migration-not-found', { nonce, cookie: '' }],
+    ['post', '/v1/migrations/none/confirm', 'migration-not-found', { nonce, cookie: '', cancelled: true }],
+    ['post', '/v1/migrations', 'domain-not-found', { domain: 'none', destination: 'http://127.0.0.1:1' }],
+    ['get', `/v1/sessions/${unknown}`, 'session-not-found', undefined],
+    ['get', '/v1/none', 'not-found', undefined],
+  ] as const)('%s %s', async (method, path, code, body) => {
+    const res = await request(agent.url)[method](path).send(body);
+    expect([res.status, res.body.code, res.type]).toEqual([404, code, 'application/problem+json']);
+  });
+
+  it('an unknown migration has no evidence, and nothing is adopted on a word', async () => {
+    const evidence = await request(agent.url).post('/v1/migrations/none/evidence').send({ nonce, storeId: nonce }).expect(200);
+    expect(evidence.body).toMatchObject({ guest: 'unknown', permit: null });
+    const adopted = await request(agent.url)
+      .post('/v1/adoptions')
+      .send({ uuid: unknown, migration: { id: 'm', nonce } })
+      .expect(200);
+    expect(adopted.body).toEqual({ adopted: false });
+  });
+
+  it('there is no migration to list', async () => {
+    expect((await request(agent.url).get('/v1/migrations')).body).toEqual({ migrations: [], nextCursor: null });
+  });
+});
+
+describe('every route of the registry', () => {
+  it('refuses another method with 405 and the methods that it has, and a field that it does not know with 422', async () => {
+    const { body } = await request(agent.url).get('/openapi.json');
+    for (const [path, methods] of Object.entries<Record<string, { requestBody?: unknown }>>(body.paths)) {
+      const at = path.replaceAll(/\{\w+\}/g, unknown);
+      const refused = await request(agent.url).put(at);
+      expect([path, refused.status, refused.body.code]).toEqual([path, 405, 'method-not-allowed']);
+      expect(
+        refused.headers.allow
+          ?.toLowerCase()
+          .split(', ')
+          .filter((method) => method !== 'head')
+          .sort(),
+      ).toEqual(Object.keys(methods).sort());
+      for (const [method, { requestBody }] of Object.entries(methods)) {
+        if (requestBody === undefined) continue;
+        const res = await request(agent.url)[method as 'post' | 'patch'](at).send({ surprise: 1 });
+        expect([path, res.status, res.body.code]).toEqual([path, 422, 'invalid-argument']);
+        expect(res.body.errors.length).toBeGreaterThan(0);
+      }
+    }
+  });
+
+  it('has answered no problem that it does not declare', () => {
+    expect(agent.logged.filter((line) => line.includes('does not declare'))).toEqual([]);
+  });
+});

@@ -1,0 +1,124 @@
+import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers } from '@vmferry/agent';
+import { type VersionReply, z } from '@vmferry/api';
+import { DestinationAgentClient, RelayClient } from '@vmferry/client';
+import { DocumentStore, type HostState } from '@vmferry/host-state';
+import { type Decision, keyName, type MigrationKey } from '@vmferry/migration';
+import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
+import {
+  ControlSessions,
+  createService,
+  type Log,
+  loadAuthenticator,
+  Metrics,
+  parseListenAddress,
+  type RunningApp,
+  StepReplies,
+  sessionRoutes,
+} from '@vmferry/service';
+import type { SourceContext } from './context.js';
+import { Adoption } from './domains/adoption.js';
+import { Domains } from './domains/domains.js';
+import { Lifecycle } from './domains/lifecycle.js';
+import { outgoingJournal } from './outgoing/outgoing-journal.js';
+import { Outgoings } from './outgoing/outgoings.js';
+import { peerToPeer } from './outgoing/peer-to-peer.js';
+import { domainControlRoutes } from './routes/domain-control-routes.js';
+import { adoptionRoute, domainReadRoutes, domainRoutes } from './routes/domain-routes.js';
+import { migrateRoute, migrationRoutes } from './routes/migration-routes.js';
+import { evidenceRoute, stepRoutes } from './routes/step-routes.js';
+
+const packageVersion = '0.1.0';
+const askTimeoutMs = 30_000;
+const stepsMax = 2_000;
+
+/** Puts the source-agent together and brings it up: the host, the guests that live, the routes, the migrations under way. */
+export async function startSourceAgent(options: AgentOptions, faults: FaultPoints, log: Log): Promise<RunningApp> {
+  const host = await openHost('source-agent', options, faults, log);
+  let publicUrl = options.publicUrl ?? '';
+  const report = (fault: { readonly path: string; readonly movedTo: string; readonly reason: string }) =>
+    log.error('a journal cannot be read and was set aside', { ...fault });
+  const metrics = new Metrics();
+  const peers = new Peers(options);
+  const context: SourceContext = {
+    clock: systemClock,
+    random: systemRandom,
+    faults,
+    log,
+    host: host.state.identity,
+    publicUrl: () => publicUrl,
+    guestHost: host.guestHost,
+    journals: new DocumentStore({
+      dir: host.state.folders.migrations,
+      suffix: '.outgoing.json',
+      parse: (value) => outgoingJournal.parse(value),
+      version: 1,
+      report,
+    }),
+    configs: host.state.configs,
+    locks: host.locks,
+    auditor: host.auditor,
+    sessions: new ControlSessions({ clock: systemClock, random: systemRandom, ttlSecondsDefault: options.sessionTtlSeconds }),
+    metrics: new MigrationMetrics(metrics, 'source', () => outgoings.list()),
+    relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
+    destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
+    incomingDecision: incomingDecisions(host.state, report),
+    retryMs: options.retryMs,
+    sessionTtlSeconds: options.sessionTtlSeconds,
+  };
+  const lifecycle = new Lifecycle(context);
+  const domains = new Domains(context, lifecycle);
+  const adoption = new Adoption(context, domains);
+  const outgoings = new Outgoings(context, domains);
+  const replies = new StepReplies({ entriesMax: stepsMax });
+  const service = createService({
+    app: 'source-agent',
+    routes: [
+      ...domainReadRoutes(domains),
+      ...domainRoutes(context, domains),
+      ...domainControlRoutes(context, domains, lifecycle),
+      ...migrationReadRoutes('outgoing', outgoings),
+      migrateRoute(context, outgoings, peerToPeer(context)),
+      ...migrationRoutes(outgoings, replies),
+      ...stepRoutes(outgoings, replies),
+      evidenceRoute(outgoings),
+      adoptionRoute(adoption),
+      ...sessionRoutes(context.sessions, 'migrate-send'),
+    ],
+    metrics,
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    authenticator: loadAuthenticator(options.tokenFile),
+    version: () => versionOf(context),
+    ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
+  });
+  // Guests and journals are known before the first question can come; what they ask for goes on while questions are answered.
+  await domains.load();
+  await outgoings.load();
+  const { url } = await service.listen(parseListenAddress(options.listen));
+  publicUrl = options.publicUrl ?? url;
+  outgoings.recover();
+  await adoption.pull();
+  return { service, url, close: () => host.close() };
+}
+
+/** The decisions of this host's destination-agent, read from its own documents: the record on disk is the truth. */
+function incomingDecisions(
+  { folders }: HostState,
+  report: ConstructorParameters<typeof DocumentStore>[0]['report'],
+): (key: MigrationKey) => Promise<Decision | null> {
+  const decided = z.object({ record: z.object({ decision: z.enum(['open', 'committing', 'committed', 'aborted', 'unknown']) }) });
+  const records = new DocumentStore({
+    dir: folders.migrations,
+    suffix: '.incoming.json',
+    parse: (value) => decided.parse(value),
+    version: 1,
+    report,
+  });
+  return async (key) => (await records.read(keyName(key)))?.record.decision ?? null;
+}
+
+function versionOf({ host, relay }: SourceContext): VersionReply {
+  const features = ['peer-to-peer', 'managed', 'change-protection', ...(relay === null ? [] : ['tunnelled'])];
+  return { app: 'source-agent', version: packageVersion, protocols: ['v3'], features, ...host };
+}

@@ -1,0 +1,36 @@
+import type { MigrationMetrics } from '@vmferry/agent';
+import type { Auditor } from '@vmferry/audit';
+import type { DestinationAgentClient, RelayClient } from '@vmferry/client';
+import type { GuestHost } from '@vmferry/guest';
+import type { DocumentStore, DomainConfigs, HostIdentity } from '@vmferry/host-state';
+import type { LockDriver } from '@vmferry/locking';
+import type { Decision, MigrationKey } from '@vmferry/migration';
+import type { Clock, FaultPoints, Random } from '@vmferry/seams';
+import type { ControlSessions, Log } from '@vmferry/service';
+import type { OutgoingJournal } from './outgoing/outgoing-journal.js';
+
+/** Everything that the source-agent acts through; tests hand in others. */
+export interface SourceContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly faults: FaultPoints;
+  readonly log: Log;
+  readonly host: HostIdentity;
+  /** The URL under which other hosts reach this agent; known once it listens. */
+  readonly publicUrl: () => string;
+  readonly guestHost: GuestHost;
+  readonly journals: DocumentStore<OutgoingJournal>;
+  readonly configs: DomainConfigs;
+  readonly locks: LockDriver;
+  readonly auditor: Auditor;
+  readonly sessions: ControlSessions;
+  readonly metrics: MigrationMetrics;
+  /** The relay of this host; null when tunnelled migrations are not offered. */
+  readonly relay: RelayClient | null;
+  readonly destinationAgent: (url: string) => DestinationAgentClient;
+  /** What the destination-agent of this host has decided about a migration that came in; null when it has no record of it. */
+  readonly incomingDecision: (key: MigrationKey) => Promise<Decision | null>;
+  /** Between two tries of anything that waits for another to answer. */
+  readonly retryMs: number;
+  readonly sessionTtlSeconds: number;
+}

@@ -1,0 +1,58 @@
+import { parseState } from '@vmferry/domain';
+import type { MigrationKey } from '@vmferry/migration';
+import type { SourceContext } from '../context.js';
+import type { Domains } from './domains.js';
+
+/**
+ * Adoption: the source-agent of the destination host takes over what has arrived. It pulls, on a notice and at its start: the record
+ * must say `committed`, then the owner in the status document is changed in one atomic write, and only then it connects to QEMU.
+ */
+export class Adoption {
+  readonly #context: SourceContext;
+  readonly #domains: Domains;
+  readonly #running = new Map<string, Promise<boolean>>();
+
+  constructor(context: SourceContext, domains: Domains) {
+    this.#context = context;
+    this.#domains = domains;
+  }
+
+  /** Looks for committed domains that wait since before this agent's start. */
+  async pull(): Promise<void> {
+    for (const { value: status } of await this.#context.guestHost.statuses.list()) {
+      if (status.owner === 'destination' && status.migration !== null) await this.adopt(status.uuid, status.migration);
+    }
+  }
+
+  /** True when the domain is this agent's, now or already; one adoption of a domain at a time. */
+  adopt(uuid: string, key: MigrationKey): Promise<boolean> {
+    const running = this.#running.get(uuid);
+    if (running !== undefined) return running;
+    const adoption = this.#adopt(uuid, key).finally(() => this.#running.delete(uuid));
+    this.#running.set(uuid, adoption);
+    return adoption;
+  }
+
+  async #adopt(uuid: string, key: MigrationKey): Promise<boolean> {
+    if ((await this.#context.incomingDecision(key)) !== 'committed') return false;
+    const { statuses } = this.#context.guestHost;
+    const status = await statuses.read(uuid);
+    // No status document: it was adopted before, and has ended since.
+    if (status === null) return true;
+    if (status.owner === 'source') return this.#domains.byUuid(uuid)?.guest != null || this.#take(uuid);
+    if (status.migration?.nonce !== key.nonce) return false;
+    await statuses.adopt(uuid);
+    return this.#take(uuid);
+  }
+
+  async #take(uuid: string): Promise<boolean> {
+    const { statuses } = this.#context.guestHost;
+    const status = await statuses.read(uuid);
+    if (status === null) return true;
+    const settled = { ...status, ...parseState(status.state, status.reason), migration: null };
+    await statuses.write(settled);
+    const domain = await this.#domains.find(settled);
+    this.#context.log.info('a domain was taken over', { domain: domain.name, uuid, ...domain.state });
+    return true;
+  }
+}

@@ -1,0 +1,245 @@
+import type { DomainResource } from '@vmferry/api';
+import type { AuditReason } from '@vmferry/audit';
+import { type DomainDefinition, parseDomain, parseState, type StateWithReason } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
+import { auditedOf, type Guest, resourcesOf } from '@vmferry/guest';
+import { isSameProcess, type ProcessIdentity } from '@vmferry/hypervisor';
+import { DomainJobs } from '@vmferry/jobs';
+import type { SourceContext } from '../context.js';
+
+/** What a migration that has this domain in hand is told and asked. */
+export interface DomainMigration {
+  readonly id: string;
+  /** QEMU's exit is proven. True when the migration sees to what the guest held here. */
+  guestGone(): Promise<boolean>;
+  /** A user's destroy. Resolves when the guest here may be ended by the ordinary way; throws when it runs elsewhere. */
+  destroy(): Promise<void>;
+}
+
+interface Tidying {
+  readonly migrated: boolean;
+  readonly state: StateWithReason;
+  readonly audit: AuditReason;
+}
+
+/**
+ * One domain of this host: its persistent configuration, when it has one, and its guest, when it is active. Every change of state
+ * goes through here, so that status document, audit and resource agree.
+ */
+export class Domain {
+  readonly uuid: string;
+  readonly jobs: DomainJobs;
+  readonly #context: SourceContext;
+  readonly #forget: (domain: Domain) => void;
+  #config: string | null;
+  #definition: DomainDefinition;
+  #guest: Guest | null = null;
+  /** The process of a guest whose monitor has not answered since the agent was started. */
+  #silent: ProcessIdentity | null = null;
+  #inactive: StateWithReason = { state: 'shutoff', reason: 'unknown' };
+  #migration: DomainMigration | null = null;
+  /** Why QEMU is about to end, when this agent ends it. */
+  #ending: { readonly state: StateWithReason; readonly audit: AuditReason } | null = null;
+  #warning: string | null = null;
+  #gone: Promise<void> = Promise.resolve();
+  #tidying: Promise<void> | null = null;
+
+  constructor(
+    context: SourceContext,
+    xml: { readonly config: string | null; readonly live: string | null },
+    forget: (domain: Domain) => void,
+  ) {
+    this.#context = context;
+    this.#config = xml.config;
+    this.#forget = forget;
+    this.#definition = parseDomain(xml.live ?? xml.config ?? '');
+    this.uuid = this.#definition.uuid;
+    this.jobs = new DomainJobs({ clock: context.clock, domain: this.#definition.name });
+    this.jobs.setGuestAlive(false);
+  }
+
+  get name(): string {
+    return this.#definition.name;
+  }
+
+  get definition(): DomainDefinition {
+    return this.#definition;
+  }
+
+  /** The configuration that outlives the guest; null for a transient domain. */
+  get config(): string | null {
+    return this.#config;
+  }
+
+  get guest(): Guest | null {
+    return this.#guest;
+  }
+
+  get migration(): DomainMigration | null {
+    return this.#migration;
+  }
+
+  get state(): StateWithReason {
+    return this.#guest === null ? this.#inactive : parseState(this.#guest.status.state, this.#guest.status.reason);
+  }
+
+  /** A fresh look at the guest's process, whether its monitor answers or not. */
+  get hasProcess(): boolean {
+    const process = this.#guest?.status.process ?? this.#silent;
+    return process !== null && process !== undefined && isSameProcess(process);
+  }
+
+  /** The guest lives and does not answer its monitor: nothing can be done with it, and nothing may be started beside it. */
+  markSilent(process: ProcessIdentity | null): void {
+    this.#silent = process;
+    this.#warning = process === null ? null : `QEMU (pid ${process.pid}) does not answer its monitor; it is asked again.`;
+  }
+
+  /** Throws `domain-not-running`. */
+  activeGuest(): Guest {
+    if (this.#guest?.alive) return this.#guest;
+    throw new VmferryError('domain-not-running', `The domain ${this.name} is not active.`);
+  }
+
+  setConfig(config: string | null): void {
+    this.#config = config;
+    if (this.#guest === null && config !== null) this.#definition = parseDomain(config);
+    this.#forgetIfNothing();
+  }
+
+  setMigration(migration: DomainMigration | null): void {
+    this.#migration = migration;
+    this.#forgetIfNothing();
+  }
+
+  /** A domain is something: a configuration, a guest, or what a migration has in hand. */
+  #forgetIfNothing(): void {
+    if (this.#config === null && this.#guest === null && this.#migration === null) this.#forget(this);
+  }
+
+  warn(warning: string | null): void {
+    this.#warning = warning;
+  }
+
+  /** Takes a guest that was started, found again or adopted, and follows it from now on. */
+  attach(guest: Guest): void {
+    this.#guest = guest;
+    this.#definition = guest.definition;
+    this.#ending = null;
+    this.jobs.setGuestAlive(true);
+    for (const event of ['SHUTDOWN', 'GUEST_PANICKED'] as const) guest.qmp.on(event, () => this.#inBackground(this.reconcile()));
+    this.#gone = guest.exited.then(() => this.#exited(guest));
+    this.#inBackground(this.#gone);
+  }
+
+  /**
+   * Makes the state what QEMU's status says: after a restart of the agent, after a migration, and when the guest powers off or
+   * panics, which leaves a stopped QEMU. While a migration has the domain in hand, it alone acts on a QEMU that stands still.
+   */
+  async reconcile(): Promise<void> {
+    const guest = this.#guest;
+    if (guest === null || !guest.alive || this.#migration !== null) return;
+    const { status } = await guest.qmp.execute('query-status', {});
+    const { state } = this.state;
+    if (status === 'shutdown') return this.#poweredOff(guest);
+    if (status === 'guest-panicked') return this.end({ state: 'shutoff', reason: 'crashed' }, 'crashed');
+    if (status === 'running' && state !== 'running') return this.setState({ state: 'running', reason: 'unpaused' });
+    if (status !== 'running' && state === 'running')
+      return this.setState({ state: 'paused', reason: status === 'io-error' ? 'ioerror' : 'unknown' });
+  }
+
+  /** Writes the state of an active domain; durable before it is told. */
+  async setState(state: StateWithReason): Promise<void> {
+    await this.activeGuest().update(state);
+  }
+
+  /** Ends QEMU for `reason`; resolves when its exit is proven and what it held here is given back. */
+  async end(state: StateWithReason, audit: AuditReason): Promise<void> {
+    const guest = this.#guest;
+    if (guest === null) return;
+    this.#ending = { state, audit };
+    await guest.kill();
+    await this.#gone;
+  }
+
+  /**
+   * What a guest held here is given back: by its exit or by the migration that had it in hand, whoever comes first, and once. An end
+   * that this agent has brought about keeps its own reason.
+   */
+  tidy(o: Tidying): Promise<void> {
+    this.#tidying ??= this.#tidyUp({ ...o, ...this.#ending }).finally(() => {
+      this.#tidying = null;
+    });
+    return this.#tidying;
+  }
+
+  async #tidyUp(o: Tidying): Promise<void> {
+    const guest = this.#guest;
+    if (guest === null) return;
+    const { auditor, locks, log } = this.#context;
+    await auditor.domainStop(
+      auditedOf(guest.definition, guest.status.process.pid),
+      o.audit,
+      o.audit !== 'failed' && o.audit !== 'crashed',
+    );
+    // A lease that cannot be freed now is freed by whoever takes it with its epoch; the guest is gone either way.
+    await locks
+      .release(this.uuid, resourcesOf(this.uuid))
+      .catch((error: unknown) => log.warn('the lease could not be released', { error }));
+    await guest.dispose({ migrated: o.migrated });
+    this.#guest = null;
+    this.#inactive = o.state;
+    if (this.#config !== null) this.#definition = parseDomain(this.#config);
+    this.#forgetIfNothing();
+  }
+
+  toResource(): DomainResource {
+    const { state, reason } = this.state;
+    const job = this.jobs.state.async;
+    return {
+      uuid: this.uuid,
+      name: this.name,
+      type: this.#definition.type,
+      persistent: this.#config !== null,
+      state,
+      reason,
+      memoryKib: this.#definition.memoryKib,
+      vcpus: this.#definition.vcpus,
+      pid: this.#guest?.status.process.pid ?? null,
+      job:
+        job === null
+          ? null
+          : {
+              kind: job.kind,
+              phase: job.phase,
+              startedAt: job.startedAt.toISOString(),
+              elapsedMs: Math.round(this.#context.clock.monotonicMs() - job.sinceMs),
+            },
+      migrationId: this.#migration?.id ?? null,
+      warning: this.#warning,
+    };
+  }
+
+  async #poweredOff(guest: Guest): Promise<void> {
+    if (guest.definition.onPoweroff !== 'restart') return this.end({ state: 'shutoff', reason: 'shutdown' }, 'shutdown');
+    await guest.qmp.execute('system_reset', {});
+    await guest.qmp.execute('cont', {});
+  }
+
+  /** What cannot be tidied is logged; the status document stays for the next start of the agent. */
+  #inBackground(work: Promise<void>): void {
+    work.catch((error: unknown) =>
+      this.#context.log.error('the state of a guest could not be followed', { domain: this.name, error }),
+    );
+  }
+
+  async #exited(guest: Guest): Promise<void> {
+    this.jobs.setGuestAlive(false);
+    const inHand = (await this.#migration?.guestGone()) === true;
+    if (this.#ending === null && inHand) return;
+    // The migration that took it away has tidied up; another guest may be here since.
+    if (this.#guest !== guest) return;
+    await this.tidy({ migrated: false, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
+    this.#context.log.info('the guest has ended', { domain: guest.definition.name, ...this.#inactive });
+  }
+}

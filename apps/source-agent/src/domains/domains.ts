@@ -1,0 +1,181 @@
+import { parseDomain } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
+import { auditedOf, disposeHoldings, findGuest } from '@vmferry/guest';
+import type { DomainStatus } from '@vmferry/host-state';
+import type { SourceContext } from '../context.js';
+import { Domain } from './domain.js';
+import type { Lifecycle } from './lifecycle.js';
+
+/** The domains of this host that the source-agent owns. */
+export class Domains {
+  readonly #context: SourceContext;
+  readonly #lifecycle: Lifecycle;
+  readonly #byUuid = new Map<string, Domain>();
+  /** What waits for guests whose monitor is silent since the agent was started. */
+  readonly #reached = new Map<string, () => void>();
+  /** Names and uuids are given one at a time, so that each belongs to one domain. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(context: SourceContext, lifecycle: Lifecycle) {
+    this.#context = context;
+    this.#lifecycle = lifecycle;
+  }
+
+  /** Reads what is on disk after a start: the configurations, and the guests that this agent owns and that still live. */
+  async load(): Promise<void> {
+    for (const { value: config } of await this.#context.configs.list()) this.#add({ config, live: null });
+    for (const { value: status } of await this.#context.guestHost.statuses.list()) {
+      if (status.owner === 'source') await this.#findAgain(status);
+    }
+  }
+
+  /** A QEMU whose monitor is silent keeps no other guest waiting: it is looked for again until it answers or has ended. */
+  async #findAgain(status: DomainStatus): Promise<void> {
+    const { clock, log, retryMs } = this.#context;
+    try {
+      const domain = await this.find(status);
+      domain.markSilent(null);
+      this.#reached.get(status.uuid)?.();
+      this.#reached.delete(status.uuid);
+    } catch (error) {
+      log.warn('QEMU does not answer its monitor; it is asked again', { uuid: status.uuid, pid: status.process.pid, error });
+      this.#byUuid.get(status.uuid)?.markSilent(status.process);
+      if (!this.#reached.has(status.uuid)) this.#reached.set(status.uuid, () => undefined);
+      clock.after(retryMs, () => void this.#findAgain(status));
+    }
+  }
+
+  /** Calls `act` now, or as soon as the guest of this domain has answered its monitor or has ended. */
+  whenReached(uuid: string, act: () => void): void {
+    const waiting = this.#reached.get(uuid);
+    if (waiting === undefined) {
+      act();
+      return;
+    }
+    this.#reached.set(uuid, () => {
+      waiting();
+      act();
+    });
+  }
+
+  list(): Domain[] {
+    return [...this.#byUuid.values()].sort((a, b) => a.name.localeCompare(b.name));
+  }
+
+  byUuid(uuid: string): Domain | undefined {
+    return this.#byUuid.get(uuid);
+  }
+
+  /** By name or uuid, as virsh takes either. Throws `domain-not-found`. */
+  of(ref: string): Domain {
+    const found = this.#byUuid.get(ref.toLowerCase()) ?? this.list().find(({ name }) => name === ref);
+    if (found !== undefined) return found;
+    throw new VmferryError('domain-not-found', `There is no domain ${JSON.stringify(ref)} on ${this.#context.host.hostName}.`);
+  }
+
+  /** The same for a migration: a domain that has come in and waits to be taken over is not unknown. Throws also `handover-pending`. */
+  async ofOrArriving(ref: string): Promise<Domain> {
+    try {
+      return this.of(ref);
+    } catch (unknown) {
+      const { guestHost, incomingDecision, host } = this.#context;
+      for (const { value: status } of await guestHost.statuses.list()) {
+        if (status.owner !== 'destination' || status.migration === null) continue;
+        if (status.uuid !== ref.toLowerCase() && status.name !== ref) continue;
+        if ((await incomingDecision(status.migration)) !== 'committed') continue;
+        throw new VmferryError(
+          'handover-pending',
+          `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`,
+        );
+      }
+      throw unknown;
+    }
+  }
+
+  /** Makes a definition persistent; an existing domain of this name and uuid is updated. */
+  async define(xml: string): Promise<Domain> {
+    const definition = parseDomain(xml, { uuidIfMissing: this.#context.random.uuid() });
+    const settled = await this.#lifecycle.settle(definition);
+    return this.#inTurn(async () => {
+      this.#refuseClash(definition.name, definition.uuid);
+      await this.#context.configs.write(definition.uuid, settled);
+      const known = this.#byUuid.get(definition.uuid);
+      if (known === undefined) return this.#add({ config: settled, live: null });
+      known.setConfig(settled);
+      return known;
+    });
+  }
+
+  /** A domain that is gone when its guest ends (virsh create). */
+  async create(xml: string, paused: boolean, principal: string): Promise<Domain> {
+    const definition = parseDomain(xml, { uuidIfMissing: this.#context.random.uuid() });
+    const { name, uuid } = definition;
+    const live = await this.#lifecycle.settle(definition);
+    const domain = await this.#inTurn(() => {
+      this.#refuseClash(name, uuid);
+      if (this.#byUuid.has(uuid)) throw new VmferryError('domain-exists', `The domain ${uuid} exists already.`);
+      return this.#add({ config: null, live });
+    });
+    try {
+      await this.#lifecycle.start(domain, paused, principal);
+    } catch (thrown) {
+      this.#byUuid.delete(domain.uuid);
+      throw thrown;
+    }
+    return domain;
+  }
+
+  async undefine(domain: Domain): Promise<void> {
+    if (domain.config === null)
+      throw new VmferryError('domain-not-found', `The domain ${domain.name} is transient: it has no configuration to remove.`);
+    await this.#context.configs.remove(domain.uuid);
+    domain.setConfig(null);
+  }
+
+  /** Finds the guest of a status document again; one that has ended meanwhile is tidied up, and audited as found out after a restart. */
+  async find(status: DomainStatus): Promise<Domain> {
+    const config = await this.#context.configs.read(status.uuid);
+    const domain = this.#byUuid.get(status.uuid) ?? this.#add({ config, live: status.domainXml });
+    if (config !== null) domain.setConfig(config);
+    const guest = await findGuest(this.#context.guestHost, status);
+    if (guest !== null) {
+      domain.attach(guest);
+      if (status.migration === null) await domain.reconcile();
+      return domain;
+    }
+    const definition = parseDomain(status.domainXml);
+    await this.#context.auditor.domainStop(auditedOf(definition, status.process.pid), 'crashed', false);
+    await disposeHoldings(this.#context.guestHost, definition, status, { migrated: status.migration !== null });
+    if (config === null) this.#byUuid.delete(status.uuid);
+    return domain;
+  }
+
+  #inTurn<T>(act: () => T | Promise<T>): Promise<T> {
+    const taken = this.#turn.then(act);
+    this.#turn = taken.catch(() => undefined);
+    return taken;
+  }
+
+  #add(xml: { readonly config: string | null; readonly live: string | null }): Domain {
+    const domain = new Domain(this.#context, xml, (ended) => this.#byUuid.delete(ended.uuid));
+    this.#byUuid.set(domain.uuid, domain);
+    return domain;
+  }
+
+  #refuseClash(name: string, uuid: string): void {
+    const namesake = this.list().find((domain) => domain.name === name);
+    if (namesake !== undefined && namesake.uuid !== uuid) {
+      throw new VmferryError(
+        'domain-exists',
+        `The name ${name} belongs to the domain ${namesake.uuid}; choose another, or undefine that one.`,
+      );
+    }
+    const known = this.#byUuid.get(uuid);
+    if (known !== undefined && known.name !== name) {
+      throw new VmferryError(
+        'domain-exists',
+        `The uuid ${uuid} belongs to the domain ${known.name}; choose another, or undefine that one.`,
+      );
+    }
+  }
+}

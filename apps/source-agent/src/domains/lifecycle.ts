@@ -1,0 +1,130 @@
+import { assignAddresses, formatDomain, resolveMachine } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
+import { auditedOf, resourcesOf, startGuest } from '@vmferry/guest';
+import type { SourceContext } from '../context.js';
+import type { Domain } from './domain.js';
+
+/** The lifecycle of a domain as virsh knows it. Each call is a job of the domain; the lease is held before `cont`, always (I3). */
+export class Lifecycle {
+  readonly #context: SourceContext;
+
+  constructor(context: SourceContext) {
+    this.#context = context;
+  }
+
+  /** Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine. */
+  async settle(domainXml: ReturnType<typeof assignAddresses>): Promise<string> {
+    const capabilities = await this.#context.guestHost.capabilities(domainXml);
+    return formatDomain(assignAddresses(resolveMachine(domainXml, capabilities.machineAliases)));
+  }
+
+  async start(domain: Domain, paused: boolean, principal: string): Promise<void> {
+    await this.#asJob(domain, 'modify', principal, async () => {
+      if (domain.guest !== null) throw new VmferryError('domain-running', `The domain ${domain.name} is active already.`);
+      if (domain.migration !== null) throw inDoubt(domain);
+      await this.#refuseIncoming(domain);
+      await this.#boot(domain, paused);
+    });
+  }
+
+  async suspend(domain: Domain, principal: string): Promise<void> {
+    await this.#asJob(domain, 'suspend', principal, async () => {
+      const guest = domain.activeGuest();
+      if (domain.state.state === 'paused') return;
+      const migrating = domain.jobs.state.async?.kind === 'migration-out';
+      await guest.qmp.execute('stop', {});
+      // During a migration it is the migration's pause: rollback and destination run the guest (handover rule, "Around it").
+      if (migrating) await domain.setState({ state: 'paused', reason: 'migration' });
+      else await domain.setState({ state: 'paused', reason: 'user' });
+    });
+  }
+
+  async resume(domain: Domain, principal: string): Promise<void> {
+    await this.#asJob(domain, 'modify', principal, async () => {
+      const guest = domain.activeGuest();
+      if (domain.state.state === 'running') return;
+      if (domain.migration !== null) throw inDoubt(domain);
+      await this.#context.locks.acquire(domain.uuid, resourcesOf(domain.uuid));
+      await guest.qmp.execute('cont', {});
+      await domain.setState({ state: 'running', reason: 'unpaused' });
+    });
+  }
+
+  /** Presses the power button; the guest may take its time, or not listen. */
+  async shutdown(domain: Domain, principal: string): Promise<void> {
+    await this.#asJob(domain, 'modify', principal, async () => {
+      await domain.activeGuest().qmp.execute('system_powerdown', {});
+    });
+  }
+
+  async destroy(domain: Domain, principal: string): Promise<void> {
+    domain.activeGuest();
+    // What a migration has to settle first may need the domain's jobs itself, so it comes before the job.
+    await domain.migration?.destroy();
+    if (domain.guest === null) return;
+    await this.#asJob(domain, 'destroy', principal, async () => {
+      await domain.end({ state: 'shutoff', reason: 'destroyed' }, 'destroyed');
+    });
+  }
+
+  async #boot(domain: Domain, paused: boolean): Promise<void> {
+    const { guestHost, auditor, locks } = this.#context;
+    const audited = (pid?: number) => auditedOf(domain.definition, pid);
+    try {
+      const guest = await startGuest(guestHost, {
+        definition: domain.definition,
+        incoming: false,
+        persistent: domain.config !== null,
+        state: paused ? { state: 'paused', reason: 'user' } : { state: 'running', reason: 'booted' },
+        migration: null,
+      });
+      domain.attach(guest);
+      await locks.acquire(domain.uuid, resourcesOf(domain.uuid));
+      if (!paused) await guest.qmp.execute('cont', {});
+      await auditor.domainStart(audited(guest.status.process.pid), 'booted', true);
+    } catch (thrown) {
+      await auditor.domainStart(audited(), 'booted', false);
+      await domain.end({ state: 'shutoff', reason: 'failed' }, 'failed');
+      throw thrown;
+    }
+  }
+
+  /** A guest of this uuid that is coming in here, or waits to be taken over, is not to be started beside. */
+  async #refuseIncoming(domain: Domain): Promise<void> {
+    const status = await this.#context.guestHost.statuses.read(domain.uuid);
+    if (status === null) return;
+    const id = status.migration?.id ?? 'unknown';
+    throw new VmferryError(
+      'in-doubt',
+      `The domain ${domain.name} takes part in migration ${id} on this host; see what it says.`,
+      {
+        data: { migrationId: id },
+      },
+    );
+  }
+
+  async #asJob(
+    domain: Domain,
+    job: 'modify' | 'suspend' | 'destroy',
+    principal: string,
+    act: () => Promise<void>,
+  ): Promise<void> {
+    const release = await domain.jobs.begin(job, principal);
+    try {
+      await act();
+    } finally {
+      await release();
+    }
+  }
+}
+
+function inDoubt(domain: Domain): VmferryError {
+  const id = domain.migration?.id ?? '';
+  return new VmferryError(
+    'in-doubt',
+    `The migration ${id} of domain ${domain.name} is not decided yet: only its outcome may run the guest.`,
+    {
+      data: { migrationId: id },
+    },
+  );
+}

@@ -1,0 +1,1 @@
+export { startSourceAgent } from './app.js';

@@ -1,0 +1,89 @@
+import type { BeginRequest } from '@vmferry/api';
+import { cookieToBase64, encodeCookie } from '@vmferry/cookie';
+import { checkSupported, formatDomain, parseDomain, renameDomain, throwIfAbiDiffers } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
+import { resourcesOf } from '@vmferry/guest';
+import { encodeLockState } from '@vmferry/locking';
+import { type MigrationFlags, type MigrationKey, type Permit, parseFlags, permitDigest } from '@vmferry/migration';
+import type { SourceContext } from '../context.js';
+import type { Domain } from '../domains/domain.js';
+
+/** A Begin whose every part was read and accepted; nothing has happened yet. */
+export interface AcceptedBegin {
+  readonly domain: Domain;
+  readonly flags: MigrationFlags;
+  readonly targetXml: string;
+  readonly destinationName: string;
+  readonly running: boolean;
+}
+
+/** Reads and checks a Begin in full, before any side effect. */
+export function acceptBegin({ relay, host }: SourceContext, domain: Domain, body: BeginRequest): AcceptedBegin {
+  const flags = new Set(parseFlags(body.flags ?? []));
+  if (flags.has('TUNNELLED') && relay === null) {
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+  }
+  domain.activeGuest();
+  if (domain.migration !== null) {
+    throw new VmferryError(
+      'already-migrating',
+      `The domain ${domain.name} takes part in migration ${domain.migration.id} already.`,
+      {
+        data: { migrationId: domain.migration.id },
+      },
+    );
+  }
+  const { state } = domain.state;
+  if (state !== 'running' && state !== 'paused') {
+    throw new VmferryError(
+      'domain-not-running',
+      `The domain ${domain.name} is ${state}; only a running or paused one can be migrated.`,
+    );
+  }
+  checkSupported(domain.definition);
+  // A guest that was paused ends paused, whatever the flags (requirements, the outcome matrix).
+  if (state === 'paused') flags.add('PAUSED');
+  return {
+    domain,
+    flags,
+    targetXml: targetXmlOf(domain, body.xml),
+    destinationName: body.destinationName ?? domain.name,
+    running: state === 'running',
+  };
+}
+
+/** S24, S33: the target's XML is the live definition, or the caller's when the guest would see the same machine. */
+function targetXmlOf(domain: Domain, xml: string | undefined): string {
+  if (xml === undefined) return formatDomain(domain.definition);
+  const target = parseDomain(xml);
+  if (target.name !== domain.name) {
+    throw new VmferryError(
+      'invalid-argument',
+      `The target XML is of domain ${target.name}, not of ${domain.name}; give destinationName to rename it.`,
+    );
+  }
+  throwIfAbiDiffers(domain.definition, target);
+  return formatDomain(renameDomain(target, domain.name));
+}
+
+/** Begin's cookie: who the source is, the lease as it is held, and the digest of the permit (handover rule 1). */
+export async function beginCookie(context: SourceContext, domain: Domain, key: MigrationKey, permit: Permit): Promise<string> {
+  const { host, locks } = context;
+  const { state } = await locks.inquire(domain.uuid, resourcesOf(domain.uuid));
+  const leases = encodeLockState(state);
+  const cookie = encodeCookie({
+    name: domain.name,
+    uuid: domain.uuid,
+    hostName: host.hostName,
+    hostUuid: host.hostUuid,
+    features: ['lockstate'],
+    ...(leases === null ? {} : { lockState: { driver: locks.name, leases } }),
+    vmferry: {
+      migrationId: key.id,
+      nonce: key.nonce,
+      permitDigest: permitDigest(permit),
+      peer: { role: 'source', url: context.publicUrl(), storeId: host.storeId },
+    },
+  });
+  return cookieToBase64(cookie);
+}

@@ -1,0 +1,120 @@
+import type { MigrationResource } from '@vmferry/api';
+import { toProblem, type VmferryError } from '@vmferry/errors';
+import type { SourceState } from '@vmferry/migration';
+import type { SourceContext } from '../context.js';
+import type { OutgoingJournal } from './outgoing-journal.js';
+
+type Changing = Pick<
+  MigrationResource,
+  'state' | 'guest' | 'source' | 'destination' | 'outcome' | 'parameters' | 'cancel' | 'error' | 'finishedAt'
+>;
+
+/** The resource of an outgoing migration as its journal alone tells it. */
+export function firstResource(context: SourceContext, journal: OutgoingJournal): Omit<MigrationResource, 'generation'> {
+  const state: SourceState = { journal: journal.machine, qemu: 'alive', cancelWanted: false, answer: journal.outcome };
+  const phases =
+    journal.phases.length === 0 ? [{ phase: 'begin', side: 'source', at: journal.createdAt } as const] : journal.phases;
+  return {
+    id: journal.machine.key.id,
+    side: 'source',
+    phase: phases.at(-1)?.phase ?? 'begin',
+    phaseTransitions: phases,
+    domain: journal.domain,
+    mode: { driver: journal.driver, transport: journal.transport },
+    flags: journal.flags,
+    progress: journal.progress,
+    held: null,
+    createdAt: journal.createdAt,
+    ...resourceOf(context, journal, state, null),
+    error: journal.error === null ? null : problemOf(journal.error),
+  };
+}
+
+/** What changes in it with each step of the machine. */
+export function resourceOf(
+  context: SourceContext,
+  journal: OutgoingJournal,
+  state: SourceState,
+  error: VmferryError | null,
+): Changing {
+  const answer = state.answer === 'silent' ? null : state.answer;
+  return {
+    state: stateOf(journal, state),
+    guest: guestOf(journal, state),
+    source: { agent: context.publicUrl(), hostName: context.host.hostName, state: state.journal.stage },
+    destination: {
+      agent: state.journal.destination?.url ?? journal.destinationAgent,
+      hostName: journal.destinationHost,
+      state: answer ?? 'unknown',
+    },
+    outcome: state.journal.stage === 'left' ? 'committed' : answer,
+    parameters: { bandwidthBytesPerSec: journal.bandwidthBytesPerSec, downtimeMsMax: journal.downtimeMsMax },
+    cancel: cancelOf(journal, state),
+    error: error === null || state.journal.stage === 'left' ? null : { ...toProblem(error) },
+    finishedAt: journal.finishedAt,
+  };
+}
+
+function stateOf(journal: OutgoingJournal, state: SourceState): MigrationResource['state'] {
+  switch (state.journal.stage) {
+    case 'left':
+      return 'SUCCEEDED';
+    case 'stayed':
+      return journal.cancelRequested === null ? 'FAILED' : 'CANCELLED';
+    case 'lost':
+      return state.answer === 'unknown' ? 'NEEDS_ATTENTION' : 'FAILED';
+    case 'permitted':
+    case 'resuming':
+      if (state.answer === 'unknown' || state.answer === 'silent') return 'NEEDS_ATTENTION';
+      return journal.cancelRequested === null ? 'RUNNING' : 'CANCELLING';
+    case 'begun':
+    case 'performing':
+      if (state.qemu === 'gone') return 'NEEDS_ATTENTION';
+      return journal.cancelRequested === null ? 'RUNNING' : 'CANCELLING';
+    case 'leaving':
+      return 'RUNNING';
+  }
+}
+
+function guestOf(journal: OutgoingJournal, state: SourceState): MigrationResource['guest'] {
+  const where = journal.destinationHost ?? 'the destination';
+  switch (state.journal.stage) {
+    case 'begun':
+    case 'performing':
+      if (state.qemu === 'gone')
+        return { runningOn: 'none', detail: 'Its QEMU died here before the destination was permitted to run it.' };
+      return { runningOn: 'source', detail: 'The source decides alone until QEMU has completed.' };
+    case 'permitted':
+      return { runningOn: 'unknown', detail: `QEMU has completed; the record on ${where} decides.` };
+    case 'resuming':
+      return { runningOn: 'none', detail: 'The record says aborted, or no permit was given; the guest is being resumed here.' };
+    case 'stayed':
+      return {
+        runningOn: 'source',
+        detail: state.journal.resumeOnRollback ? 'It runs on here.' : 'It is here, paused as its user left it.',
+      };
+    case 'leaving':
+    case 'left':
+      return { runningOn: 'destination', detail: `The record on ${where} says committed.` };
+    case 'lost':
+      return { runningOn: state.answer === 'unknown' ? 'unknown' : 'none', detail: 'Its QEMU ended here during the migration.' };
+  }
+}
+
+function cancelOf({ cancelRequested }: OutgoingJournal, { journal }: SourceState): MigrationResource['cancel'] {
+  if (cancelRequested === null) return null;
+  const outcome =
+    journal.stage === 'stayed'
+      ? 'SUCCEEDED'
+      : journal.stage === 'left' || journal.stage === 'leaving'
+        ? 'TOO_LATE'
+        : journal.stage === 'lost'
+          ? 'FAILED'
+          : 'PENDING';
+  return { requestedAt: cancelRequested.at, requestedBy: cancelRequested.by, outcome };
+}
+
+/** The journal keeps the problem document as it was served. */
+function problemOf(stored: Record<string, unknown>): MigrationResource['error'] {
+  return stored as NonNullable<MigrationResource['error']>;
+}

@@ -1,0 +1,329 @@
+import type {
+  BeginReply,
+  BeginRequest,
+  ConfirmReply,
+  ConfirmRequest,
+  CreateMigration,
+  EvidenceReply,
+  EvidenceRequest,
+  PerformReply,
+  PerformRequest,
+} from '@vmferry/api';
+import { parseDomain } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
+import { flagsInHex, hasEnded, keyName, type MigrationFlags, parseFlags } from '@vmferry/migration';
+import { bodyDigest } from '@vmferry/service';
+import type { SourceContext } from '../context.js';
+import { Domain } from '../domains/domain.js';
+import type { Domains } from '../domains/domains.js';
+import { type AcceptedBegin, acceptBegin, beginCookie } from './begin-request.js';
+import { Outgoing } from './outgoing.js';
+import { beginReplyOf, type OutgoingJournal } from './outgoing-journal.js';
+import { type PeerToPeer, refuseBadDestination } from './peer-to-peer.js';
+
+/** Libvirt's default limit is 300 ms; QEMU begins at 10 ms and is raised to this only when it must (qemu-behaviour). */
+const downtimeMsMaxDefault = 300;
+
+/** Finished migrations are told of for 30 days; what is older goes at the next start of the agent. */
+const keptMs = 30 * 24 * 3_600 * 1_000;
+
+interface BeginAs {
+  readonly driver: 'peer-to-peer' | 'managed';
+  readonly transport: 'direct' | 'tunnelled';
+  readonly principal: string;
+  readonly destinationAgent: string | null;
+  readonly destinationHost: string | null;
+}
+
+/** The outgoing migrations of this host. An id names one for ever: a second Begin under it is refused. */
+export class Outgoings {
+  readonly #context: SourceContext;
+  readonly #domains: Domains;
+  readonly #byId = new Map<string, Outgoing>();
+  /** All that are journalled, forgotten ones too: the hold rule may ask for any. */
+  readonly #byKey = new Map<string, Outgoing>();
+  readonly #beginning = new Set<string>();
+
+  constructor(context: SourceContext, domains: Domains) {
+    this.#context = context;
+    this.#domains = domains;
+  }
+
+  /** Reads the journals after a start; nothing is asked or answered before they are known. */
+  async load(): Promise<void> {
+    for (const { value: journal } of await this.#context.journals.list()) {
+      if (journal.finishedAt !== null && this.#isOld(journal.finishedAt)) {
+        await this.#context.journals.remove(keyName(journal.machine.key));
+        continue;
+      }
+      const domain = this.#domains.byUuid(journal.domain.uuid) ?? this.#ghost(journal);
+      const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, true);
+      this.#byKey.set(keyName(outgoing.key), outgoing);
+      if (!journal.forgotten) this.#byId.set(outgoing.id, outgoing);
+      if (isOver(outgoing)) continue;
+      domain.setMigration(outgoing);
+      const since = new Date(journal.createdAt);
+      if (domain.guest !== null && domain.jobs.active === null) domain.jobs.adoptAsync('migration-out', 'begin3', since);
+    }
+  }
+
+  /** Each migration that has not ended goes on from its stage, as soon as its guest answers or is known to have ended. */
+  recover(): void {
+    for (const outgoing of this.#byKey.values()) {
+      if (isOver(outgoing)) continue;
+      this.#domains.whenReached(outgoing.domain.uuid, () => {
+        outgoing.recover().catch((error: unknown) => outgoing.log.error('the migration could not be taken up again', { error }));
+      });
+    }
+  }
+
+  list(): Outgoing[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Throws `migration-not-found`. */
+  byId(id: string): Outgoing {
+    const found = this.#byId.get(id);
+    if (found !== undefined) return found;
+    throw new VmferryError('migration-not-found', `There is no outgoing migration ${id} on ${this.#context.host.hostName}.`);
+  }
+
+  /** POST /v1/migrations: everything that can be refused is refused here; then this agent drives the migration to its end. */
+  async create(body: CreateMigration, principal: string, peers: PeerToPeer): Promise<Outgoing> {
+    const id = body.id ?? this.#context.random.uuid();
+    this.#refuseTaken(id);
+    const domain = await this.#domains.ofOrArriving(body.domain);
+    const begin: BeginRequest = {
+      domain: body.domain,
+      flags: [...new Set([...(body.flags ?? []), 'PEER2PEER'])],
+      ...(body.destinationName === undefined ? {} : { destinationName: body.destinationName }),
+      ...(body.xml === undefined ? {} : { xml: body.xml }),
+      ...(body.bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec: body.bandwidthMibPerSec }),
+      ...(body.downtimeMsMax === undefined ? {} : { downtimeMsMax: body.downtimeMsMax }),
+    };
+    const accepted = acceptBegin(this.#context, domain, begin);
+    const destination = await refuseBadDestination(this.#context, body.destination);
+    const session = peers.openSession(body.destination);
+    try {
+      const outgoing = await this.#begin(id, begin, accepted, {
+        driver: 'peer-to-peer',
+        transport: transportOf(accepted.flags),
+        principal,
+        destinationAgent: body.destination,
+        destinationHost: destination.hostName,
+      });
+      peers.drive(outgoing, body.destination, session);
+      return outgoing;
+    } catch (thrown) {
+      await session.end();
+      throw thrown;
+    }
+  }
+
+  /** Begin of a managed migration. The same body under the same id gets the same answer, after a restart too. */
+  async begin(id: string, body: BeginRequest, principal: string): Promise<BeginReply> {
+    await this.#context.faults('S0');
+    const known = this.#byId.get(id);
+    if (known !== undefined) return this.#answerAgain(known, body);
+    const accepted = acceptBegin(this.#context, await this.#domains.ofOrArriving(body.domain), body);
+    if (accepted.flags.has('PEER2PEER')) {
+      throw new VmferryError(
+        'invalid-argument',
+        'A managed migration does not take the flag PEER2PEER; post to /v1/migrations for that.',
+      );
+    }
+    const as = {
+      driver: 'managed',
+      transport: transportOf(accepted.flags),
+      principal,
+      destinationAgent: null,
+      destinationHost: null,
+    } as const;
+    const outgoing = await this.#begin(id, body, accepted, as);
+    await this.#context.faults('S3');
+    return beginReplyOf(outgoing.journal);
+  }
+
+  /** Until `taken` is called nothing has happened. */
+  async perform(id: string, body: PerformRequest, principal: string, taken: () => void): Promise<PerformReply> {
+    const outgoing = this.#withNonce(id, body.nonce);
+    const accepted = outgoing.acceptPerform(body);
+    await this.#takeJob(outgoing, principal);
+    taken();
+    const reply = await outgoing.perform(accepted);
+    await this.#context.faults('S15');
+    return reply;
+  }
+
+  async confirm(id: string, body: ConfirmRequest, signal: AbortSignal): Promise<ConfirmReply> {
+    parseFlags(body.flags ?? []);
+    const outgoing = this.#withNonce(id, body.nonce);
+    outgoing.checkFinishCookie(body.cookie);
+    outgoing.live.enter('confirm', 'source');
+    await outgoing.confirm(signal, false);
+    const { outcome, state } = outgoing.live.value;
+    return { outcome: outcome ?? (hasEnded(outgoing.machine.journal) ? 'aborted' : 'pending'), state };
+  }
+
+  evidence(id: string, body: EvidenceRequest): EvidenceReply {
+    const { storeId } = this.#context.host;
+    const outgoing = this.#byKey.get(keyName({ id, nonce: body.nonce }));
+    if (outgoing === undefined || body.storeId !== storeId) {
+      return { storeId, guest: 'unknown', permit: null, destroyed: false, ranOn: false };
+    }
+    return outgoing.evidence();
+  }
+
+  /** Forgets a finished migration's resource. Throws `migration-live`. */
+  async forget(id: string): Promise<void> {
+    const outgoing = this.byId(id);
+    if (outgoing.journal.finishedAt === null) {
+      throw new VmferryError('migration-live', `The migration ${id} is still under way; cancel it, or wait for its end.`);
+    }
+    await outgoing.forget();
+    this.#byId.delete(id);
+  }
+
+  /** Accepts what `acceptBegin` has read: job, journal, cookie. Nothing of it stays when a part fails. */
+  async #begin(id: string, body: BeginRequest, accepted: AcceptedBegin, as: BeginAs): Promise<Outgoing> {
+    this.#refuseTaken(id);
+    this.#beginning.add(id);
+    const { domain } = accepted;
+    const owner = `migration ${id} of ${as.principal}`;
+    const protectedFromBegin = as.driver === 'peer-to-peer' || accepted.flags.has('CHANGE_PROTECTION');
+    try {
+      const release = protectedFromBegin ? null : await domain.jobs.begin('modify', owner);
+      const handle = protectedFromBegin ? await domain.jobs.beginAsync('migration-out', owner) : null;
+      try {
+        return await this.#open(id, body, acceptBegin(this.#context, domain, body), as);
+      } catch (thrown) {
+        if (handle !== null) await domain.jobs.endAsync(handle);
+        throw thrown;
+      } finally {
+        await release?.();
+      }
+    } finally {
+      this.#beginning.delete(id);
+    }
+  }
+
+  async #open(id: string, body: BeginRequest, accepted: AcceptedBegin, as: BeginAs): Promise<Outgoing> {
+    const { random, clock, faults } = this.#context;
+    const { domain, flags } = accepted;
+    const key = { id, nonce: random.hex(16) };
+    const permit = random.hex(16);
+    const cookie = await beginCookie(this.#context, domain, key, permit);
+    const journal: OutgoingJournal = {
+      version: 1,
+      machine: {
+        version: 1,
+        key,
+        stage: 'begun',
+        permit,
+        destination: null,
+        resumeOnRollback: accepted.running,
+        destroyIntended: false,
+        ranOn: false,
+        returnedLease: null,
+      },
+      createdAt: clock.wall().toISOString(),
+      forgotten: false,
+      finishedAt: null,
+      domain: { uuid: domain.uuid, name: domain.name, destinationName: accepted.destinationName },
+      driver: as.driver,
+      transport: as.transport,
+      flags: [...flags],
+      destinationAgent: as.destinationAgent,
+      destinationHost: as.destinationHost,
+      bandwidthBytesPerSec: body.bandwidthMibPerSec === undefined ? null : body.bandwidthMibPerSec * 1_048_576,
+      downtimeMsMax: body.downtimeMsMax ?? downtimeMsMaxDefault,
+      begin: { digest: bodyDigest(body), cookie, xml: accepted.targetXml, flags: [...flags] },
+      outcome: null,
+      cancelRequested: null,
+      error: null,
+      progress: null,
+      phases: [],
+    };
+    this.#context.log.info('begin', {
+      migrationId: id,
+      flags: flagsInHex(flags),
+      domain: domain.name,
+      driver: as.driver,
+      cookieBytes: cookie.length,
+    });
+    const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, false);
+    if (body.session !== undefined) outgoing.tie(body.session);
+    await outgoing.open();
+    await faults('S1');
+    domain.setMigration(outgoing);
+    this.#byId.set(id, outgoing);
+    this.#byKey.set(keyName(key), outgoing);
+    await faults('S2');
+    return outgoing;
+  }
+
+  #answerAgain(known: Outgoing, body: BeginRequest): BeginReply {
+    const { begin, machine } = known.journal;
+    if (begin.digest !== bodyDigest(body)) {
+      throw new VmferryError(
+        'step-mismatch',
+        `Begin of migration ${known.id} was already taken with another body; choose another id.`,
+        { data: { step: 'begin' } },
+      );
+    }
+    if (machine.stage !== 'begun') {
+      throw new VmferryError('migration-exists', `The migration ${known.id} is ${machine.stage} already; choose another id.`);
+    }
+    return beginReplyOf(known.journal);
+  }
+
+  /** S1: with CHANGE_PROTECTION the job of Begin must be there still; without, Perform begins it. */
+  async #takeJob(outgoing: Outgoing, principal: string): Promise<void> {
+    const { jobs, name } = outgoing.domain;
+    if (jobs.active?.kind === 'migration-out') return;
+    if (outgoing.journal.flags.includes('CHANGE_PROTECTION')) {
+      throw new VmferryError('not-migrating', `The domain ${name} is not being migrated: the job that Begin began has ended.`);
+    }
+    const handle = await jobs.beginAsync('migration-out', `migration ${outgoing.id} of ${principal}`);
+    try {
+      // It may have ended while the job was waited for, and then nobody else would end the job.
+      outgoing.refuseUnless('begun');
+    } catch (thrown) {
+      await jobs.endAsync(handle);
+      throw thrown;
+    }
+  }
+
+  #withNonce(id: string, nonce: string): Outgoing {
+    const outgoing = this.byId(id);
+    if (outgoing.key.nonce === nonce) return outgoing;
+    throw new VmferryError('step-mismatch', `The migration ${id} has another nonce: this step belongs to another Begin.`);
+  }
+
+  #isOld(finishedAt: string): boolean {
+    return this.#context.clock.wall().getTime() - Date.parse(finishedAt) > keptMs;
+  }
+
+  #refuseTaken(id: string): void {
+    if (!this.#byId.has(id) && !this.#beginning.has(id)) return;
+    throw new VmferryError(
+      'migration-exists',
+      `A migration ${id} exists already; choose another id, or forget it when it is finished.`,
+    );
+  }
+
+  /** A domain that is gone from this host, for the story of a migration that took it away. */
+  #ghost(journal: OutgoingJournal): Domain {
+    const xml = journal.begin.xml;
+    parseDomain(xml);
+    return new Domain(this.#context, { config: null, live: xml }, () => undefined);
+  }
+}
+
+function isOver({ journal }: Outgoing): boolean {
+  return hasEnded(journal.machine) && journal.finishedAt !== null;
+}
+
+function transportOf(flags: MigrationFlags): 'direct' | 'tunnelled' {
+  return flags.has('TUNNELLED') ? 'tunnelled' : 'direct';
+}

@@ -1,0 +1,139 @@
+import type { BeginReply, FinishReply, PerformReply, PrepareReply, VersionReply } from '@vmferry/api';
+import type { DestinationAgentClient } from '@vmferry/client';
+import { VmferryError } from '@vmferry/errors';
+import { coordinate, type StepName, type Steps } from '@vmferry/migration';
+import type { SourceContext } from '../context.js';
+import type { Outgoing } from './outgoing.js';
+import { beginReplyOf } from './outgoing-journal.js';
+import { RenewedSession } from './renewed-session.js';
+
+/** The two parts of driving a migration from here, so that the session is being opened while Begin is journalled. */
+export interface PeerToPeer {
+  openSession(destinationAgent: string): RenewedSession;
+  /** Drives a migration that was begun, in the background, to its end; that of the session too. */
+  drive(outgoing: Outgoing, destinationAgent: string, session: RenewedSession): void;
+}
+
+/** Confirm's own wait; the source agent goes on asking after it. */
+const confirmWaitMs = 60_000;
+const finishWaitMs = 120_000;
+
+/**
+ * What can be known of a destination before anything happens: that it answers, that it speaks protocol v3, and that it is not this
+ * very host (S46). Throws `peer-unreachable`, `peer-nonsense`, `peer-protocol`, `same-host`.
+ */
+export async function refuseBadDestination(context: SourceContext, url: string): Promise<VersionReply> {
+  const version = await context.destinationAgent(url).version();
+  const { hostName, hostUuid, storeId } = context.host;
+  if (version.hostName.toLowerCase() === hostName.toLowerCase() || version.hostUuid === hostUuid || version.storeId === storeId) {
+    throw new VmferryError(
+      'same-host',
+      `The destination ${url} is on this very host, ${hostName}; a guest cannot be migrated to the host it runs on.`,
+    );
+  }
+  if (version.app !== 'destination-agent') {
+    throw new VmferryError('peer-protocol', `The URL ${url} is of a ${version.app}; give that of the destination-agent.`);
+  }
+  if (!version.protocols.includes('v3')) {
+    throw new VmferryError(
+      'peer-protocol',
+      `The destination ${url} speaks ${version.protocols.join(', ') || 'no protocol'}, and v3 is needed.`,
+    );
+  }
+  return version;
+}
+
+/** Peer-to-peer: this agent takes the steps of both sides, with the same coordinator that a managing client has (S41). */
+export function peerToPeer(context: SourceContext): PeerToPeer {
+  return {
+    openSession: (url) =>
+      new RenewedSession(context.clock, context.destinationAgent(url), context.sessionTtlSeconds, context.log),
+    drive: (outgoing, url, session) => {
+      drive(context, outgoing, context.destinationAgent(url), session).catch((error: unknown) =>
+        outgoing.log.error('the driver of the migration failed; its agents settle it by the record', { error }),
+      );
+    },
+  };
+}
+
+async function drive(
+  context: SourceContext,
+  outgoing: Outgoing,
+  destination: DestinationAgentClient,
+  session: RenewedSession,
+): Promise<void> {
+  try {
+    const steps = peerSteps(context, outgoing, destination, session);
+    const entered = (step: StepName) =>
+      outgoing.live.enter(step, step === 'prepare' || step === 'finish' ? 'destination' : 'source');
+    await coordinate(steps, () => context.clock.wall(), entered);
+  } finally {
+    await session.end();
+  }
+}
+
+function peerSteps(
+  context: SourceContext,
+  outgoing: Outgoing,
+  destination: DestinationAgentClient,
+  session: RenewedSession,
+): Steps<BeginReply, PrepareReply, PerformReply, FinishReply> {
+  const { id } = outgoing;
+  const { transport, bandwidthBytesPerSec, domain } = outgoing.journal;
+  const { nonce } = outgoing.key;
+  let finishedWithPermit = false;
+  // The resource shows the first error as soon as it is known, not when the coordinator is done.
+  const noting = async <T>(act: Promise<T>): Promise<T> => {
+    try {
+      return await act;
+    } catch (thrown) {
+      outgoing.noteError(VmferryError.from(thrown));
+      throw thrown;
+    }
+  };
+  return {
+    begin: () => Promise.resolve(beginReplyOf(outgoing.journal)),
+    prepare: async (begun) => {
+      // The destination is prepared once for both: a control session and the step itself.
+      const body = {
+        nonce,
+        cookie: begun.cookie,
+        flags: begun.flags.filter((flag) => flag !== 'CHANGE_PROTECTION'),
+        destinationName: domain.destinationName,
+        xml: begun.xml,
+        session: await noting(session.opened),
+        ...(bandwidthBytesPerSec === null
+          ? {}
+          : { bandwidthMibPerSec: Math.max(1, Math.round(bandwidthBytesPerSec / 1_048_576)) }),
+      };
+      await context.faults('S4');
+      const reply = await noting(transport === 'tunnelled' ? destination.prepareTunnel(id, body) : destination.prepare(id, body));
+      await context.faults('S5');
+      return reply;
+    },
+    perform: async (begun, prepared) => {
+      const body = {
+        nonce,
+        cookie: prepared.cookie,
+        flags: begun.flags,
+        ...(prepared.uri === null ? {} : { uri: prepared.uri }),
+      };
+      const reply = await noting(Promise.resolve().then(() => outgoing.perform(outgoing.acceptPerform(body))));
+      await context.faults('S15');
+      return reply;
+    },
+    finish: async (begun, performed) => {
+      await context.faults('S16');
+      const body = { nonce, cookie: performed?.cookie ?? '', flags: begun.flags, cancelled: performed === null };
+      finishedWithPermit = performed !== null;
+      const reply = await noting(destination.finish(id, body, { signal: AbortSignal.timeout(finishWaitMs) }));
+      outgoing.noteResumed(reply.resumedMsAgo);
+      await context.faults('S17');
+      return reply;
+    },
+    confirm: async (_, finished) => {
+      await outgoing.confirm(AbortSignal.timeout(confirmWaitMs), finishedWithPermit && finished?.outcome === 'committed');
+      return outgoing.live.value.outcome ?? 'pending';
+    },
+  };
+}

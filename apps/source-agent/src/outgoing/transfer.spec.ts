@@ -1,0 +1,127 @@
+import type { MigrationProgress } from '@vmferry/api';
+import type { Channel } from '@vmferry/guest';
+import { closeFd, socketpair } from '@vmferry/posix';
+import { noFaults, systemClock } from '@vmferry/seams';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { scriptedMonitor } from '../testing/scripted-monitor.js';
+import { Transfer } from './transfer.js';
+
+const ram = {
+  'total': 1_000,
+  'transferred': 0,
+  'remaining': 500,
+  'duplicate': 0,
+  'normal': 0,
+  'normal-bytes': 0,
+  'dirty-pages-rate': 0,
+  'mbps': 1,
+  'dirty-sync-count': 1,
+  'page-size': 4_096,
+  'skipped': 0,
+  'postcopy-requests': 0,
+  'multifd-bytes': 0,
+  'pages-per-second': 0,
+  'precopy-bytes': 0,
+  'downtime-bytes': 0,
+  'postcopy-bytes': 0,
+  'dirty-sync-missed-zero-copy': 0,
+};
+
+/** A transfer into a real socket, with a monitor by script; `order` has what was done to the channel and to the monitor. */
+async function transfer() {
+  const order: string[] = [];
+  const monitor = await scriptedMonitor((command) => order.push(command));
+  monitor.answers['query-migrate'] = { status: 'active', ram };
+  const [ours, theirs] = socketpair();
+  onTestFinished(() => {
+    closeFd(ours);
+    closeFd(theirs);
+  });
+  const channel = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
+  const progress: MigrationProgress[] = [];
+  const made = new Transfer({
+    qmp: monitor.qmp,
+    clock: systemClock,
+    faults: noFaults,
+    bandwidthBytesPerSec: null,
+    downtimeMsMax: 300,
+    onProgress: (value) => progress.push(value),
+  });
+  return { made, monitor, order, channel, progress };
+}
+
+const until = async (holds: () => boolean) => {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+};
+
+describe('Transfer', () => {
+  it('S40: sets up, hands the descriptor over, and ends by the event', async () => {
+    const { made, monitor, order, channel, progress } = await transfer();
+    await made.start(channel);
+    expect(order).toEqual(['migrate-set-capabilities', 'migrate-set-parameters', 'getfd', 'migrate']);
+    await until(() => progress.length > 0);
+    expect(progress[0]?.memory).toMatchObject({ totalBytes: 1_000, processedBytes: 500 });
+    monitor.event('MIGRATION', { status: 'completed' });
+    expect(await made.end).toEqual({ t: 'completed' });
+    expect(order.at(-1)).toBe('release');
+    // A look that was under way may still arrive.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const looked = order.length;
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(order.length, 'nothing is polled once it is over').toBe(looked);
+  });
+
+  it('S38: cancel shuts the channel first, and only then tells QEMU', async () => {
+    const { made, monitor, order, channel } = await transfer();
+    await made.start(channel);
+    monitor.answers['query-migrate'] = { status: 'cancelled' };
+    await made.cancel();
+    expect(order.indexOf('shut')).toBeGreaterThan(0);
+    expect(order.indexOf('shut')).toBeLessThan(order.indexOf('migrate_cancel'));
+    expect(await made.end).toEqual({ t: 'cancelled' });
+    await made.cancel();
+    expect(order.filter((what) => what === 'shut')).toHaveLength(1);
+  });
+
+  it('rule 1: a cancel is a request: QEMU may have completed', async () => {
+    const { made, monitor, channel } = await transfer();
+    await made.start(channel);
+    monitor.answers['query-migrate'] = { status: 'completed' };
+    await made.cancel();
+    expect(await made.end).toEqual({ t: 'completed' });
+  });
+
+  it('a failure has the reason that the status tells', async () => {
+    const { made, monitor, channel } = await transfer();
+    await made.start(channel);
+    monitor.answers['query-migrate'] = { 'status': 'failed', 'error-desc': 'the wire was cut' };
+    monitor.event('MIGRATION', { status: 'failed' });
+    expect(await made.end).toEqual({ t: 'failed', detail: 'the wire was cut' });
+  });
+
+  it('the end of QEMU is an end, and no other follows', async () => {
+    const { made, monitor, channel } = await transfer();
+    await made.start(channel);
+    monitor.end();
+    expect(await made.end).toMatchObject({ t: 'failed', detail: expect.stringContaining('ended') });
+  });
+
+  it('raises the limit when a pass has not brought it nearer, up to the maximum that is set meanwhile', async () => {
+    const { made, monitor, order, channel, progress } = await transfer();
+    await made.start(channel);
+    await made.steer({ downtimeMsMax: 20 });
+    const limits = () => order.filter((what) => what === 'migrate-set-parameters').length;
+    expect(limits()).toBe(2);
+    monitor.event('MIGRATION_PASS', { pass: 1 });
+    await until(() => progress.length > 1);
+    monitor.event('MIGRATION_PASS', { pass: 2 });
+    await until(() => limits() === 3);
+    monitor.event('MIGRATION_PASS', { pass: 3 });
+    await until(() => progress.some(({ hint }) => hint !== null));
+    expect([limits(), progress.at(-1)?.downtime.limitMs]).toEqual([3, 20]);
+    monitor.event('MIGRATION', { status: 'completed' });
+    await made.end;
+    await made.steer({ downtimeMsMax: 100 });
+    expect(limits()).toBe(3);
+  });
+});

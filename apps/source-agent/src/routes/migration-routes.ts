@@ -1,0 +1,99 @@
+import { createMigration, emptyBody, migrationId, migrationParameters, migrationResource, z } from '@vmferry/api';
+import { VmferryError } from '@vmferry/errors';
+import { defineRoute, type Route, type StepReplies } from '@vmferry/service';
+import type { SourceContext } from '../context.js';
+import type { Outgoings } from '../outgoing/outgoings.js';
+import type { PeerToPeer } from '../outgoing/peer-to-peer.js';
+import { beginProblems } from './step-routes.js';
+
+const params = z.strictObject({ id: migrationId });
+
+/** Migrations under way are cancelled and steered, finished ones forgotten. */
+export function migrationRoutes(outgoings: Outgoings, replies: StepReplies): Route[] {
+  return [
+    defineRoute({
+      method: 'post',
+      path: '/v1/migrations/:id/cancel',
+      summary: 'Asks to cancel; refused only when the destination has committed.',
+      permission: 'migrate-send',
+      params,
+      body: emptyBody,
+      reply: { status: 202, schema: migrationResource },
+      problems: ['migration-not-found', 'past-point-of-no-return', 'state-unwritable'],
+      handler: async ({ params: { id }, principal }) => {
+        const outgoing = outgoings.byId(id);
+        const { stage } = outgoing.machine.journal;
+        if (stage === 'leaving' || stage === 'left') {
+          throw new VmferryError(
+            'past-point-of-no-return',
+            `The migration ${id} has committed: the guest runs on the destination.`,
+          );
+        }
+        await outgoing.cancel(principal.name);
+        return { body: outgoing.live.value };
+      },
+    }),
+    defineRoute({
+      method: 'patch',
+      path: '/v1/migrations/:id/parameters',
+      summary: 'Sets bandwidth and downtime limit while it runs (S55).',
+      permission: 'migrate-send',
+      params,
+      body: migrationParameters,
+      reply: { status: 200, schema: migrationResource },
+      problems: ['migration-not-found', 'not-migrating', 'domain-busy', 'monitor-failed', 'monitor-timeout', 'state-unwritable'],
+      handler: async ({ params: { id }, body, principal }) => {
+        const outgoing = outgoings.byId(id);
+        if (outgoing.journal.finishedAt !== null)
+          throw new VmferryError('not-migrating', `The migration ${id} is over: its limits are of no use.`);
+        const release = await outgoing.domain.jobs.begin('migration-op', principal.name);
+        try {
+          await outgoing.steer(body);
+        } finally {
+          await release();
+        }
+        return { body: outgoing.live.value };
+      },
+    }),
+    defineRoute({
+      method: 'delete',
+      path: '/v1/migrations/:id',
+      summary: 'Forgets a finished migration; the outcome record on the destination stays.',
+      permission: 'migrate-send',
+      params,
+      reply: { status: 204 },
+      problems: ['migration-not-found', 'migration-live', 'state-unwritable'],
+      handler: async ({ params: { id } }) => {
+        await outgoings.forget(id);
+        replies.forget(id);
+        return {};
+      },
+    }),
+  ];
+}
+
+/** A peer-to-peer migration is made by posting it. */
+export function migrateRoute(context: SourceContext, outgoings: Outgoings, drive: PeerToPeer): Route {
+  return defineRoute({
+    method: 'post',
+    path: '/v1/migrations',
+    summary: 'Migrates a domain: this agent drives the migration to its end (peer-to-peer).',
+    permission: 'migrate-send',
+    body: createMigration,
+    reply: { status: 202, schema: migrationResource },
+    problems: [...beginProblems, 'same-host', 'peer-unreachable', 'peer-nonsense', 'peer-protocol'],
+    handler: async ({ body, principal, requestId }) => {
+      const outgoing = await outgoings.create(body, principal.name, drive);
+      const path = `/v1/migrations/${outgoing.id}`;
+      await context.auditor.api({
+        principal: principal.name,
+        requestId,
+        method: 'POST',
+        path,
+        outcome: `migrate ${outgoing.domain.uuid}`,
+        success: true,
+      });
+      return { body: outgoing.live.value, headers: { location: path } };
+    },
+  });
+}

@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { noFaults } from '@vmferry/seams';
+import { createLogger } from '@vmferry/service';
+import { startSourceAgent } from '../app.js';
+
+/** The agent as it is, in this process: real state folder, real port, real routes; what it logs is kept for the spec. */
+export async function runningAgent(change: { readonly relay?: string } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'vf-'));
+  const logged: string[] = [];
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      logged.push(String(chunk));
+      done();
+    },
+  });
+  const options = {
+    stateDir: join(folder, 'state'),
+    runtimeDir: join(folder, 'run'),
+    listen: '127.0.0.1:0',
+    hostName: 'here',
+    logLevel: 'info' as const,
+    imageRoot: ['/'],
+    lockDriver: 'embedded' as const,
+    securityDriver: 'none' as const,
+    peer: [],
+    sessionTtlSeconds: 15,
+    retryMs: 100,
+    ...change,
+  };
+  const running = await startSourceAgent(
+    options,
+    noFaults,
+    createLogger({ app: 'source-agent', level: 'info', hostName: 'here', stream }),
+  );
+  return {
+    ...running,
+    folder,
+    logged,
+    async end() {
+      await running.service.drain();
+      await running.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}

@@ -1,0 +1,87 @@
+import { errnoName, type PollRequest, poll, pollBits, takeSocketError } from '@vmferry/posix';
+import type { SharedCounters } from './counters.js';
+import { ConnectionBroke, Direction, type DirectionJob, type Progress } from './direction.js';
+import type { Side, WorkerEnd } from './pump-end.js';
+
+/** All that a worker gets. The descriptors stay the main thread's to close. */
+export interface PumpJob {
+  readonly local: number;
+  readonly remote: number;
+  /** An eventfd that becomes readable when the pump is to look for an abort. */
+  readonly wake: number;
+  readonly toLocal: DirectionJob;
+  readonly toRemote: DirectionJob;
+  readonly counters: SharedArrayBuffer;
+}
+
+interface Connection {
+  readonly side: Side;
+  readonly fd: number;
+  /** Both ends were seen; `poll` would say so again and again, so it is asked no more unless an event is wanted. */
+  hungUp: boolean;
+}
+
+/**
+ * Moves bytes between two non-blocking sockets, both ways, until both directions have ended, a connection breaks or an abort is
+ * wanted. Blocks its thread in `poll` only. The directions take turns call by call, so that a torrent in one never starves
+ * the return path in the other, and an abort is seen between any two calls.
+ */
+export function moveBytes(job: PumpJob, counters: SharedCounters, halfClosed: () => void): WorkerEnd {
+  const local: Connection = { side: 'local', fd: job.local, hungUp: false };
+  const remote: Connection = { side: 'remote', fd: job.remote, hungUp: false };
+  const toLocal = new Direction(job.toLocal, counters);
+  const toRemote = new Direction(job.toRemote, counters);
+  try {
+    let told = false;
+    while (!counters.abortWanted) {
+      const inbound = toLocal.step();
+      const outbound = toRemote.step();
+      if (inbound === 'ended' && outbound === 'ended') return { t: 'clean' };
+      if (!told && (inbound === 'ended' || outbound === 'ended')) {
+        told = true;
+        halfClosed();
+      }
+      if (inbound === 'moved' || outbound === 'moved') continue;
+      if (inbound === 'writable' || outbound === 'writable') counters.countStall();
+      sleepUntilReady(job.wake, [
+        { connection: local, events: eventsOf(inbound, 'writable') | eventsOf(outbound, 'readable') },
+        { connection: remote, events: eventsOf(inbound, 'readable') | eventsOf(outbound, 'writable') },
+      ]);
+    }
+    return { t: 'aborted' };
+  } catch (thrown) {
+    if (thrown instanceof ConnectionBroke) return thrown.end;
+    throw thrown;
+  }
+}
+
+function eventsOf(progress: Progress, wanted: 'readable' | 'writable'): number {
+  return progress === wanted ? pollBits[wanted] : 0;
+}
+
+interface Wanted {
+  readonly connection: Connection;
+  readonly events: number;
+}
+
+function sleepUntilReady(wake: number, wanted: readonly Wanted[]): void {
+  const requests: PollRequest[] = wanted.map(({ connection, events }) => ({
+    fd: connection.hungUp && events === 0 ? -1 : connection.fd,
+    events,
+  }));
+  const ready = poll([...requests, { fd: wake, events: pollBits.readable }], -1);
+  wanted.forEach(({ connection, events }, index) => {
+    const bits = ready[index] ?? 0;
+    // A connection of which an event is wanted tells its error to the call that is made next. The other one must be asked, or
+    // a peer that broke off while its receiver is slow would go unnoticed.
+    if (events === 0 && (bits & pollBits.error) !== 0) throwPendingError(connection);
+    if ((bits & pollBits.hangUp) !== 0) connection.hungUp = true;
+  });
+}
+
+function throwPendingError({ side, fd }: Connection): void {
+  const errno = takeSocketError(fd);
+  if (errno === 0) return;
+  const direction = side === 'local' ? 'to-remote' : 'to-local';
+  throw new ConnectionBroke({ t: 'failed', side, direction, errno, name: errnoName(errno) });
+}

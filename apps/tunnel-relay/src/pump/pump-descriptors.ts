@@ -1,0 +1,56 @@
+import { closeFd, eventfd, pipe2, resetOnClose, resizePipe, sendWithoutDelay, setNonBlocking } from '@vmferry/posix';
+
+/**
+ * What one direction may hold between its two sockets (threats, row 12: at most 1 MiB). Larger pipes were no faster, and a user
+ * who is not root has 64 MiB of them.
+ */
+export const pipeBytesWanted = 256 * 1024;
+
+interface KernelPipe {
+  readonly read: number;
+  readonly write: number;
+  readonly bytesMax: number;
+}
+
+/** Every descriptor of one pump, with one place that closes them all. */
+export interface PumpDescriptors {
+  readonly local: number;
+  readonly remote: number;
+  readonly wake: number;
+  readonly toLocal: KernelPipe;
+  readonly toRemote: KernelPipe;
+  /** `reset`: the peers read ECONNRESET instead of an end (on TCP; see `resetOnClose`). To be called once. */
+  close(how: 'clean' | 'reset'): void;
+}
+
+/**
+ * Prepares the two connections and makes the pipes. From here on the connections break with a reset whatever happens, also when
+ * this process is killed: only `close('clean')` gives them a clean end. Throws with everything closed.
+ */
+export function openPumpDescriptors(local: number, remote: number): PumpDescriptors {
+  const owned = [local, remote];
+  const own = (fd: number) => {
+    owned.push(fd);
+    return fd;
+  };
+  const ownPipe = (): KernelPipe => {
+    const pipe = pipe2();
+    return { read: own(pipe.read), write: own(pipe.write), bytesMax: resizePipe(pipe.write, pipeBytesWanted) };
+  };
+  try {
+    for (const socket of [local, remote]) {
+      resetOnClose(socket, true);
+      setNonBlocking(socket, true);
+      // The last bytes of a migration are small and the guest stands still while they travel.
+      sendWithoutDelay(socket);
+    }
+    const close = (how: 'clean' | 'reset') => {
+      if (how === 'clean') for (const socket of [local, remote]) resetOnClose(socket, false);
+      owned.forEach(closeFd);
+    };
+    return { local, remote, wake: own(eventfd()), toLocal: ownPipe(), toRemote: ownPipe(), close };
+  } catch (thrown) {
+    owned.forEach(closeFd);
+    throw thrown;
+  }
+}

@@ -1,0 +1,112 @@
+import type { Worker } from 'node:worker_threads';
+import { notifyEventfd } from '@vmferry/posix';
+import { type PumpCounters, SharedCounters } from './counters.js';
+import type { PumpJob } from './move-bytes.js';
+import { openPumpDescriptors, type PumpDescriptors } from './pump-descriptors.js';
+import type { PumpEnd, WorkerEnd, WorkerMessage } from './pump-end.js';
+import { keepWorker, takeWorker } from './pump-workers.js';
+
+export interface PumpOptions {
+  /** A connected stream socket towards this host's QEMU; the pump's own from now on, also when `startPump` throws. */
+  readonly local: number;
+  /** A connected stream socket towards the other relay; the pump's own likewise. */
+  readonly remote: number;
+  /** Bytes that were read from `remote` already, as after an HTTP upgrade; they reach `local` first. */
+  readonly head?: Uint8Array;
+  /** Told when one direction has come to its end and the other has not. */
+  readonly onHalfClose?: () => void;
+}
+
+export interface Pump {
+  readonly counters: PumpCounters;
+  /** Ends the pump with a reset of both connections; nothing once it has ended. */
+  abort(reason: string): void;
+  /** Never rejects. By then every descriptor is closed. */
+  readonly ended: Promise<PumpEnd>;
+}
+
+/** Wakes each running worker: a thread that is blocked in a system call would make the exit of the process hang for ever. */
+const running = new Set<() => void>();
+process.on('exit', () => {
+  for (const stop of running) stop();
+});
+
+/**
+ * Moves the bytes of one stream between two connected sockets, full duplex, inside the kernel (S37, S50). Half-close is kept; a
+ * connection that breaks on one side is reset on the other. Each running stream has a worker thread to itself: a host carries
+ * few streams, one that blocks holds up nobody, and it is the kernel that shares the processors among them. Silence is for the
+ * caller to judge, by `counters.silentMs`. Throws, with both connections closed, when the host has no descriptor or thread left.
+ */
+export function startPump({ local, remote, head = new Uint8Array(0), onHalfClose = () => undefined }: PumpOptions): Pump {
+  const descriptors = openPumpDescriptors(local, remote);
+  const counters = new SharedCounters();
+  const worker = takeWorkerOrClose(descriptors);
+  let abortReason = '';
+
+  const stop = () => {
+    counters.wantAbort();
+    notifyEventfd(descriptors.wake);
+  };
+  running.add(stop);
+  const ended = outcomeOf(worker, onHalfClose).then((end): PumpEnd => {
+    running.delete(stop);
+    descriptors.close(end.t === 'clean' ? 'clean' : 'reset');
+    return end.t === 'aborted' ? { ...end, reason: abortReason } : end;
+  });
+  worker.postMessage(jobFor(descriptors, head, counters));
+  const abort = (reason: string) => {
+    if (!running.has(stop) || counters.abortWanted) return;
+    abortReason = reason;
+    stop();
+  };
+  return { counters, abort, ended };
+}
+
+function takeWorkerOrClose(descriptors: PumpDescriptors): Worker {
+  try {
+    return takeWorker();
+  } catch (thrown) {
+    descriptors.close('reset');
+    throw thrown;
+  }
+}
+
+/** What the worker says of its stream, or that it died. It touches no descriptor afterwards. */
+function outcomeOf(worker: Worker, onHalfClose: () => void): Promise<WorkerEnd | Extract<PumpEnd, { t: 'crashed' }>> {
+  return new Promise((resolve) => {
+    const onMessage = (end: WorkerMessage) => {
+      if (end.t === 'half-closed') {
+        onHalfClose();
+        return;
+      }
+      worker.off('message', onMessage);
+      worker.off('error', onError).off('exit', onExit);
+      keepWorker(worker);
+      resolve(end);
+    };
+    const onError = (error: Error) => {
+      worker.off('message', onMessage);
+      resolve({ t: 'crashed', error });
+    };
+    const onExit = (code: number) => {
+      worker.off('message', onMessage);
+      resolve({ t: 'crashed', error: new Error(`The worker of a stream exited with ${code} and said nothing.`) });
+    };
+    worker.on('message', onMessage).once('error', onError).once('exit', onExit);
+  });
+}
+
+function jobFor(descriptors: PumpDescriptors, head: Uint8Array, counters: SharedCounters): PumpJob {
+  // A Buffer is often a window on a larger pool, and all of that would be copied to the worker.
+  const ownBytes = new Uint8Array(head);
+  const local = { side: 'local', fd: descriptors.local } as const;
+  const remote = { side: 'remote', fd: descriptors.remote } as const;
+  return {
+    local: local.fd,
+    remote: remote.fd,
+    wake: descriptors.wake,
+    toLocal: { name: 'to-local', from: remote, to: local, pipe: descriptors.toLocal, head: ownBytes },
+    toRemote: { name: 'to-remote', from: local, to: remote, pipe: descriptors.toRemote, head: new Uint8Array(0) },
+    counters: counters.memory,
+  };
+}

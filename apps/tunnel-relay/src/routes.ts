@@ -1,0 +1,89 @@
+import { createStream, migrationHeader, streamList, streamProtocol, streamResource, ticketHeader, uuid, z } from '@vmferry/api';
+import { detachSocket } from '@vmferry/posix';
+import { acceptUpgrade, defineRoute, type Route, type UpgradeRoute } from '@vmferry/service';
+import { armPeer, type Streams } from './streams/streams.js';
+
+const params = z.strictObject({ id: uuid });
+
+/** The routes of a relay. `publicUrl` is asked when it is needed: it may be known only when the relay listens. */
+export function streamRoutes(streams: Streams, publicUrl: () => string): Route[] {
+  return [
+    defineRoute({
+      method: 'post',
+      path: '/v1/streams',
+      summary: 'Opens a stream: a destination waits for its peer, a source goes to it and answers when the peer accepted.',
+      permission: 'relay',
+      body: createStream,
+      bodyBytesMax: 4_096,
+      reply: { status: 201, schema: streamResource },
+      problems: ['too-many-requests', 'ticket-invalid', 'stream-not-found', 'peer-unreachable', 'peer-nonsense', 'stream-failed'],
+      async handler({ body, signal }) {
+        const stream = await streams.create(body, publicUrl(), signal);
+        return { body: stream, headers: { location: `/v1/streams/${stream.id}` } };
+      },
+    }),
+    defineRoute({
+      method: 'get',
+      path: '/v1/streams',
+      summary: 'Lists the open streams and the last 1,000 finished ones, oldest first.',
+      permission: 'relay',
+      reply: { status: 200, schema: streamList },
+      problems: [],
+      handler: () => ({ body: { streams: streams.list().map((stream) => stream.describe(publicUrl())) } }),
+    }),
+    defineRoute({
+      method: 'get',
+      path: '/v1/streams/:id',
+      summary: 'Tells of a stream: its state, its bytes, how long it has been silent, why it failed.',
+      permission: 'relay',
+      params,
+      reply: { status: 200, schema: streamResource },
+      problems: ['stream-not-found'],
+      handler: ({ params: { id } }) => ({ body: streams.get(id).describe(publicUrl()) }),
+    }),
+    defineRoute({
+      method: 'delete',
+      path: '/v1/streams/:id',
+      summary: 'Aborts an open stream by a reset of both ends; one that is over stays as it ended.',
+      permission: 'relay',
+      params,
+      reply: { status: 204 },
+      problems: ['stream-not-found'],
+      async handler({ params: { id }, principal }) {
+        const stream = streams.get(id);
+        stream.fail(`aborted by ${principal.name}`);
+        await stream.over;
+        return {};
+      },
+    }),
+  ];
+}
+
+/** Where the relay of the source attaches, with its ticket and the migration's id in headers. */
+export function streamUpgrades(streams: Streams): UpgradeRoute[] {
+  return [
+    {
+      path: '/v1/streams/:id/attach',
+      summary: 'Attaches the peer relay to a stream: an HTTP upgrade with the one-time ticket.',
+      protocol: streamProtocol,
+      problems: ['stream-not-found', 'ticket-invalid'],
+      async handler({ params: { id = '' }, request, socket, head }) {
+        const stream = streams.get(id);
+        stream.admit(headerText(request.headers[ticketHeader]), headerText(request.headers[migrationHeader]));
+        try {
+          armPeer(socket);
+          await acceptUpgrade(socket, streamProtocol);
+          await stream.attachPeer(detachSocket(socket), head);
+        } catch (thrown) {
+          // The ticket is used up, so nobody else can come: the stream has nothing to wait for.
+          stream.fail('the peer left while it was admitted');
+          throw thrown;
+        }
+      },
+    },
+  ];
+}
+
+function headerText(value: string | string[] | undefined): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,203 @@
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import type { createStream, StreamResource, z } from '@vmferry/api';
+import { openStream } from '@vmferry/client';
+import { type ErrorCode, VmferryError } from '@vmferry/errors';
+import { detachSocket, resetOnClose, takeHandle } from '@vmferry/posix';
+import type { Clock, FaultPoints, Random } from '@vmferry/seams';
+import type { Log } from '@vmferry/service';
+import { Stream, type StreamTimers } from './stream.js';
+import { Ticket } from './ticket.js';
+
+type CreateStream = z.output<typeof createStream>;
+
+export interface StreamsOptions {
+  readonly runtimeDir: string;
+  readonly timers: StreamTimers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly faults: FaultPoints;
+  readonly log: Log;
+}
+
+/** What all streams have moved since the relay began, those included that are no longer listed. */
+export interface StreamTotals {
+  bytesToPeer: number;
+  bytesFromPeer: number;
+  spliceCalls: number;
+  stalls: number;
+}
+
+const openMax = 64;
+const finishedMax = 1_000;
+const connectMs = 10_000;
+/** A peer host that vanished is noticed by probes: they begin after this long without a byte, and ten a second apart decide. */
+const keepAliveMs = 15_000;
+
+/** The streams of a relay: at most 64 open ones, and the last 1,000 finished ones for whoever asks how they ended. */
+export class Streams {
+  readonly #options: StreamsOptions;
+  readonly #folder: string;
+  readonly #streams = new Map<string, Stream>();
+  readonly #dropped: StreamTotals = { bytesToPeer: 0, bytesFromPeer: 0, spliceCalls: 0, stalls: 0 };
+  /** Places are taken before the first await, so that many requests at once cannot exceed the bound. */
+  #openCount = 0;
+
+  constructor(options: StreamsOptions) {
+    this.#options = options;
+    this.#folder = privateFolder(join(options.runtimeDir, 'streams'));
+  }
+
+  /**
+   * Opens a stream. A `destination` waits for its peer with the ticket in the answer; a `source` has its peer's acceptance, or
+   * throws why not ('ticket-invalid', 'stream-not-found', 'peer-unreachable', 'peer-nonsense', else 'stream-failed').
+   */
+  async create(request: CreateStream, publicUrl: string, signal: AbortSignal): Promise<StreamResource> {
+    if (this.#openCount >= openMax) {
+      throw new VmferryError('too-many-requests', `${openMax} streams are open at this relay; end one or wait for one to end.`);
+    }
+    this.#openCount += 1;
+    try {
+      return request.role === 'source'
+        ? await this.#goToPeer(request, publicUrl, signal)
+        : await this.#awaitPeer(request, publicUrl);
+    } catch (thrown) {
+      this.#openCount -= 1;
+      throw thrown;
+    }
+  }
+
+  /** Throws 'stream-not-found'. */
+  get(id: string): Stream {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) throw new VmferryError('stream-not-found', `There is no stream ${id.slice(0, 64)} at this relay.`);
+    return stream;
+  }
+
+  list(): readonly Stream[] {
+    return [...this.#streams.values()];
+  }
+
+  totals(): StreamTotals {
+    const totals = { ...this.#dropped };
+    for (const stream of this.#streams.values()) addTo(totals, stream);
+    return totals;
+  }
+
+  /** Ends what is not streaming at once, and what streams after `graceMs`; resolves when every descriptor is closed. */
+  async drain(graceMs: number): Promise<void> {
+    const open = this.list().filter((stream) => !stream.isOver);
+    for (const stream of open) if (stream.state !== 'streaming') stream.fail('the relay is shutting down');
+    const cut = this.#options.clock.after(graceMs, () => {
+      for (const stream of open) stream.fail(`the relay is shutting down and the stream did not end within ${graceMs} ms`);
+    });
+    await Promise.all(open.map((stream) => stream.over));
+    cut.cancel();
+  }
+
+  async #awaitPeer(request: Extract<CreateStream, { role: 'destination' }>, publicUrl: string): Promise<StreamResource> {
+    const { clock, random } = this.#options;
+    const { migrationId } = request;
+    const expiresMs = request.expiresSeconds * 1_000;
+    const { ticket, secret } = Ticket.issue({ clock, random, migrationId, expiresMs });
+    const stream = await this.#open(request, { ticket, expiresMs });
+    this.#keep(stream);
+    return { ...stream.describe(publicUrl), ticket: secret };
+  }
+
+  async #goToPeer(
+    request: Extract<CreateStream, { role: 'source' }>,
+    publicUrl: string,
+    signal: AbortSignal,
+  ): Promise<StreamResource> {
+    const stream = await this.#open(request, null);
+    try {
+      const { migrationId, peer } = request;
+      const { socket, head } = await openStream({
+        ...peer,
+        migrationId,
+        deadlineMs: connectMs,
+        signal,
+        clock: this.#options.clock,
+      });
+      armPeer(socket);
+      await stream.attachPeer(detachSocket(socket), head);
+      if (stream.isOver)
+        throw new VmferryError('stream-failed', `The stream ended at once: ${stream.describe(publicUrl).reason ?? 'cleanly'}.`);
+    } catch (thrown) {
+      stream.fail('the peer did not accept');
+      throw refusalOf(thrown);
+    }
+    this.#keep(stream);
+    return stream.describe(publicUrl);
+  }
+
+  #open(request: CreateStream, admission: { ticket: Ticket; expiresMs: number } | null): Promise<Stream> {
+    const { random, log, clock, faults, timers } = this.#options;
+    const { migrationId, role } = request;
+    const localPath = join(this.#folder, `${random.hex(8)}.sock`);
+    const streamLog = log.child({ migrationId, side: role });
+    return Stream.open({ id: random.uuid(), migrationId, role, localPath, admission, timers, clock, faults, log: streamLog });
+  }
+
+  #keep(stream: Stream): void {
+    this.#streams.set(stream.id, stream);
+    void stream.over.then(() => {
+      this.#openCount -= 1;
+      this.#dropOldestFinished();
+    });
+  }
+
+  #dropOldestFinished(): void {
+    const finished = this.list().filter((stream) => stream.isOver);
+    for (const stream of finished.slice(0, Math.max(0, finished.length - finishedMax))) {
+      addTo(this.#dropped, stream);
+      this.#streams.delete(stream.id);
+    }
+  }
+}
+
+/** From here on the connection ends by a reset unless it ends cleanly: also when this process is killed, so that no peer takes that for an end. */
+export function armPeer(socket: Socket): void {
+  resetOnClose(takeHandle(socket), true);
+  socket.setKeepAlive(true, keepAliveMs);
+}
+
+function addTo(totals: StreamTotals, { counters }: Stream): void {
+  totals.bytesToPeer += counters.bytesToRemote;
+  totals.bytesFromPeer += counters.bytesToLocal;
+  totals.spliceCalls += counters.spliceCalls;
+  totals.stalls += counters.stalls;
+}
+
+const passedOn: readonly ErrorCode[] = [
+  'ticket-invalid',
+  'stream-not-found',
+  'peer-unreachable',
+  'peer-nonsense',
+  'stream-failed',
+  'invalid-argument',
+];
+
+/** What the peer's refusal is to our own caller: a code that the creation of a stream declares, else 'stream-failed'. */
+function refusalOf(thrown: unknown): VmferryError {
+  const error = VmferryError.from(thrown);
+  if (passedOn.includes(error.code)) return error;
+  return new VmferryError('stream-failed', `The peer did not take the stream: ${error.message}`, { cause: error });
+}
+
+/** A folder of this user alone. What lies in it is of an earlier life of the relay: the lock file says that no other one lives. */
+function privateFolder(path: string): string {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const stats = lstatSync(path);
+  if (!stats.isDirectory() || stats.uid !== process.getuid?.()) {
+    throw new VmferryError(
+      'invalid-argument',
+      `${path} has to be a folder of the relay's own user; remove it or choose another --runtime-dir.`,
+    );
+  }
+  chmodSync(path, 0o700);
+  for (const name of readdirSync(path)) rmSync(join(path, name), { force: true });
+  return path;
+}

@@ -1,0 +1,46 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { noFaults } from '@vmferry/seams';
+import { createLogger } from '@vmferry/service';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type AgentOptions, agentCommand, openHost } from './index.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'va-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const log = createLogger({ app: 'spec', level: 'error', hostName: 'spec' });
+
+function optionsOf(): AgentOptions {
+  const args = ['--state-dir', join(folder, 'state'), '--runtime-dir', join(folder, 'run'), '--security-driver', 'none'];
+  return agentCommand('spec-agent', 'for a spec').parse(args, { from: 'user' }).opts();
+}
+
+it('gives both agents of a host one identity, and each its own lock', async () => {
+  const source = await openHost('source-agent', optionsOf(), noFaults, log);
+  const destination = await openHost('destination-agent', optionsOf(), noFaults, log);
+  expect(destination.state.identity).toEqual(source.state.identity);
+  expect([source.guestHost.owner, destination.guestHost.owner]).toEqual(['source', 'destination']);
+  await expect(openHost('source-agent', optionsOf(), noFaults, log)).rejects.toMatchObject({ code: 'agent-running' });
+  await source.close();
+  const successor = await openHost('source-agent', optionsOf(), noFaults, log);
+  await successor.close();
+  await destination.close();
+});
+
+it('asks an emulator once, and again when it has failed', async () => {
+  const host = await openHost('source-agent', optionsOf(), noFaults, log);
+  const [first, second] = await Promise.all([
+    host.guestHost.capabilities({ type: 'qemu' }),
+    host.guestHost.capabilities({ type: 'qemu' }),
+  ]);
+  expect(second).toBe(first);
+  expect(first.kvmUsable).toBe(false);
+  const missing = { type: 'qemu', emulator: '/nonexistent/qemu' } as const;
+  await expect(host.guestHost.capabilities(missing)).rejects.toMatchObject({ code: 'hypervisor-unsupported' });
+  await expect(host.guestHost.capabilities(missing)).rejects.toMatchObject({ code: 'hypervisor-unsupported' });
+  await host.close();
+});

@@ -1,0 +1,89 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AuditFile, Auditor } from '@vmferry/audit';
+import type { GuestHost, Owner } from '@vmferry/guest';
+import { type AgentLock, type AppName, DocumentStore, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
+import { EmbeddedLocks, type LockDriver, noLocks } from '@vmferry/locking';
+import { type Clock, type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
+import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
+import type { Log } from '@vmferry/service';
+import { CapabilityCache } from './capability-cache.js';
+import { type AgentOptions, parseUser } from './options.js';
+
+/** A host as one of its agents has opened it. */
+export interface OpenHost {
+  readonly state: HostState;
+  readonly lock: AgentLock;
+  readonly guestHost: GuestHost;
+  readonly locks: LockDriver;
+  readonly auditor: Auditor;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the host for one agent: the lock file first, so that no second agent acts on the same state (handover-and-faults, "Around
+ * it"), then what is on disk and the drivers that the options name.
+ */
+export async function openHost(
+  app: AppName & `${Owner}-agent`,
+  options: AgentOptions,
+  faults: FaultPoints,
+  log: Log,
+): Promise<OpenHost> {
+  const lock = takeAgentLock(options.stateDir, app);
+  const report = (fault: { readonly path: string; readonly movedTo: string; readonly reason: string }) =>
+    log.error('a document cannot be read and was set aside', { ...fault });
+  const state = await openHostState({
+    stateDir: options.stateDir,
+    defaults: { hostName: options.hostName, random: systemRandom },
+    report,
+  });
+  await mkdir(options.runtimeDir, { recursive: true, mode: 0o711 });
+  const clock = systemClock;
+  const locks = await openLocks(options, state, clock);
+  const security = openSecurity(options, state, report);
+  const auditor = new Auditor(await AuditFile.open(join(options.stateDir, `${app}.audit`), clock.wall()), clock);
+  const capabilities = new CapabilityCache(clock, options.emulator);
+  // The first guest should not wait for the probe; what it finds wrong is told to whoever needs it.
+  capabilities.of({ type: 'qemu' }).catch((error: unknown) => log.error('this host has no usable QEMU', { error }));
+  const guestHost: GuestHost = {
+    clock,
+    faults,
+    owner: app === 'source-agent' ? 'source' : 'destination',
+    statuses: state.statuses,
+    runtimeDir: options.runtimeDir,
+    logDir: (uuid) => join(state.folders.run, uuid),
+    locks,
+    security,
+    auditor,
+    qemuUser: security.user,
+    capabilities: (definition) => capabilities.of(definition),
+  };
+  return {
+    state,
+    lock,
+    guestHost,
+    locks,
+    auditor,
+    async close() {
+      await auditor.close();
+      lock.release();
+    },
+  };
+}
+
+async function openLocks(options: AgentOptions, { folders, identity }: HostState, clock: Clock): Promise<LockDriver> {
+  if (options.lockDriver === 'none') return noLocks;
+  return EmbeddedLocks.open({ folder: folders.locks, scope: 'host', hostUuid: identity.hostUuid, clock });
+}
+
+function openSecurity(
+  options: AgentOptions,
+  { folders }: HostState,
+  report: ConstructorParameters<typeof DocumentStore>[0]['report'],
+): SecurityDriver {
+  const user = parseUser(options.qemuUser);
+  if (options.securityDriver === 'none' || user === null) return noLabels;
+  const memory = new DocumentStore({ dir: folders.labels, suffix: '.json', parse: parseRememberedOwners, version: 1, report });
+  return new DacLabels({ user, memory, imageRoots: options.imageRoot });
+}

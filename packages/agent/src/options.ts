@@ -1,0 +1,97 @@
+import { hostname } from 'node:os';
+import { getuid } from 'node:process';
+import { VmferryError } from '@vmferry/errors';
+import { type LogLevel, logLevels } from '@vmferry/service';
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+/** The options that both agents take. Durations are in the unit that the name ends with. */
+export interface AgentOptions {
+  readonly stateDir: string;
+  readonly runtimeDir: string;
+  readonly listen: string;
+  readonly publicUrl?: string;
+  readonly hostName: string;
+  readonly tokenFile?: string;
+  readonly peerTokenFile?: string;
+  readonly peer: string[];
+  readonly logLevel: LogLevel;
+  readonly relay?: string;
+  readonly emulator?: string;
+  readonly qemuUser?: string;
+  readonly imageRoot: string[];
+  readonly lockDriver: 'embedded' | 'none';
+  readonly securityDriver: 'dac' | 'none';
+  readonly sessionTtlSeconds: number;
+  readonly retryMs: number;
+}
+
+/** The unprivileged user of a root agent's QEMU when none is named: nobody, on every Debian. */
+const qemuUserDefault = '65534:65534';
+
+/** A command with the options that both agents take; each is read from the environment too, as VMFERRY_ and its name. */
+export function agentCommand(name: string, description: string): Command {
+  const isRoot = getuid?.() === 0;
+  const option = (flags: string, text: string) => {
+    const made = new Option(flags, text);
+    return made.env(`VMFERRY_${made.name().toUpperCase().replaceAll('-', '_')}`);
+  };
+  return new Command(name)
+    .description(description)
+    .addOption(option('--state-dir <dir>', "the host's state folder, shared by its apps").makeOptionMandatory())
+    .addOption(option('--runtime-dir <dir>', 'a short path for sockets, at most 60 bytes').makeOptionMandatory())
+    .addOption(option('--listen <host:port>', 'where to listen; port 0 takes any').default('127.0.0.1:0'))
+    .addOption(option('--public-url <url>', 'under which other hosts reach this agent (default: the address it listens on)'))
+    .addOption(option('--host-name <name>', 'of this host, when its state folder is made').default(hostname()))
+    .addOption(option('--token-file <file>', 'credentials; without it only loopback is served'))
+    .addOption(option('--peer-token-file <file>', "what this agent shows its host's apps and its peers"))
+    .addOption(
+      option('--peer <url...>', 'the agents of other hosts that are shown the peer token')
+        .argParser((text: string, before: readonly string[]) => [...before, ...text.split(/[\s,]+/)])
+        .default([]),
+    )
+    .addOption(
+      option('--log-level <level>', 'of the JSON lines on stderr')
+        .choices([...logLevels])
+        .default('info'),
+    )
+    .addOption(option('--relay <url>', "this host's tunnel-relay; without it migrations are direct"))
+    .addOption(option('--emulator <path>', 'the QEMU of this host'))
+    .addOption(
+      option('--qemu-user <uid:gid>', 'whom QEMU runs as when the agent is root').default(isRoot ? qemuUserDefault : undefined),
+    )
+    .addOption(option('--image-root <dir...>', 'folders below which disks may lie').default(['/']))
+    .addOption(option('--lock-driver <driver>', 'who arbitrates the leases').choices(['embedded', 'none']).default('embedded'))
+    .addOption(
+      option('--security-driver <driver>', "who labels QEMU's files")
+        .choices(['dac', 'none'])
+        .default(isRoot ? 'dac' : 'none'),
+    )
+    .addOption(
+      secondsOption(option('--session-ttl-seconds <n>', 'of a control session that does not say, 1 to 300'), 1, 300).default(15),
+    )
+    .addOption(
+      secondsOption(
+        option('--retry-ms <n>', 'between two tries of what waits for another host, 10 to 60000'),
+        10,
+        60_000,
+      ).default(500),
+    );
+}
+
+/** A whole number from `min` to `max`. */
+export function secondsOption(option: Option, min: number, max: number): Option {
+  return option.argParser((text: string) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`give a whole number from ${min} to ${max}`);
+  });
+}
+
+/** `UID:GID` as numbers; root is refused, because QEMU is not trusted (threats, row 14). */
+export function parseUser(text: string | undefined): { readonly uid: number; readonly gid: number } | null {
+  if (text === undefined) return null;
+  const match = /^(\d{1,9}):(\d{1,9})$/.exec(text);
+  const [, uid = '0', gid = '0'] = match ?? [];
+  if (match !== null && Number(uid) !== 0) return { uid: Number(uid), gid: Number(gid) };
+  throw new VmferryError('invalid-argument', `--qemu-user is "${text}"; give UID:GID in digits, and not root.`);
+}

@@ -1,0 +1,59 @@
+import { limits } from './limits.js';
+import { z } from './z.js';
+
+/** A uuid as libvirt accepts it: any version, lower or upper case. */
+export const uuid = z.guid().transform((text) => text.toLowerCase());
+
+/** A domain's name or uuid, as virsh takes either. */
+export const domainRef = z.string().min(1).max(limits.nameCharsMax);
+
+export const domainName = z
+  .string()
+  .min(1)
+  .max(limits.nameCharsMax)
+  .regex(/^[^\s/\p{Cc}][^/\p{Cc}]*$/u, 'a name has no slash, no control character and does not begin with a space');
+
+/** A migration's id: the client may choose one; it names files, so its letters are few. */
+export const migrationId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, '1 to 64 letters, digits, - or _');
+
+/** The 128 random bits from Begin that make a migration's key unique (handover rule, "Around it"). */
+export const nonce = z.string().regex(/^[0-9a-f]{32}$/, '32 lower-case hex digits');
+
+export const storeId = z.string().regex(/^[0-9a-f]{32}$/, '32 lower-case hex digits');
+
+/**
+ * Base64 of a cookie's bytes, the terminating NUL among them; empty stands for no cookie. Its reader keeps the bound of 16,384 bytes
+ * (S46), so that a larger one is `cookie-too-large` however it is encoded; the body's own limit stands before it.
+ */
+export const cookieText = z.string().openapi({ maxLength: limits.cookieBase64CharsMax });
+
+/** Its parser keeps the bound: `xml-too-large`. */
+export const domainXml = z.string().min(1).openapi({ maxLength: limits.domainXmlBytesMax });
+
+export const httpUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(limits.urlCharsMax)
+  .refine(
+    (text) => !URL.canParse(text) || (new URL(text).username === '' && new URL(text).password === ''),
+    'a URL carries no credentials',
+  );
+
+export const flagNames = z.array(z.string().min(1).max(limits.flagCharsMax)).max(limits.flagCount);
+
+export const bandwidthMibPerSec = z.int().min(1).max(limits.bandwidthMibPerSecMax);
+
+export const downtimeMs = z.int().min(1).max(limits.downtimeMsMax);
+
+/** RFC 3339, UTC, milliseconds. */
+export const timestamp = z.iso.datetime({ precision: 3 });
+
+export const problem = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    retryable: z.boolean(),
+  })
+  .openapi('Problem');

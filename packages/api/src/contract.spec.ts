@@ -1,0 +1,73 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import * as api from './index.js';
+
+const nonce = '0123456789abcdef0123456789abcdef';
+const accepts = (schema: { safeParse(body: unknown): { success: boolean } }, body: unknown) => schema.safeParse(body).success;
+
+describe('the words of the contract', () => {
+  it('takes any uuid that libvirt takes, in lower case', () => {
+    const upper = '{ABCDEF01-2345-0789-0BCD-EF0123456789}'.slice(1, -1);
+    expect(api.uuid.parse(upper)).toBe(upper.toLowerCase());
+    expect(accepts(api.uuid, 'abcdef01')).toBe(false);
+  });
+
+  it.each(['a', 'db-1', 'über', 'x'.repeat(128)])('takes the domain name %j', (name) => {
+    expect(accepts(api.domainName, name)).toBe(true);
+  });
+
+  it.each(['', ' a', 'a/b', 'a\nb', 'a\0', 'x'.repeat(129)])('refuses the domain name %j', (name) => {
+    expect(accepts(api.domainName, name)).toBe(false);
+  });
+
+  it.each(['..', 'a/b', '', '-a', 'x'.repeat(65), 'a.b'])('refuses the migration id %j, which names files', (id) => {
+    expect(accepts(api.migrationId, id)).toBe(false);
+  });
+
+  it.each(['ftp://h/', 'http://user:pw@h/', 'h:80', `http://h/${'x'.repeat(512)}`])('refuses the peer address %j', (url) => {
+    expect(accepts(api.httpUrl, url)).toBe(false);
+  });
+
+  it('bounds every number', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), fc.integer()), (value) => {
+        const good = Number.isInteger(value) && value >= 1;
+        expect(accepts(api.bandwidthMibPerSec, value)).toBe(good && value <= api.limits.bandwidthMibPerSecMax);
+        expect(accepts(api.downtimeMs, value)).toBe(good && value <= api.limits.downtimeMsMax);
+      }),
+    );
+  });
+});
+
+describe('a body', () => {
+  const bodies = {
+    begin: [api.beginRequest, { domain: 'a' }],
+    prepare: [api.prepareRequest, { nonce, cookie: '', xml: '<domain/>' }],
+    perform: [api.performRequest, { nonce, cookie: '' }],
+    finish: [api.finishRequest, { nonce, cookie: '', cancelled: false }],
+    confirm: [api.confirmRequest, { nonce, cookie: '', cancelled: false }],
+    outcome: [api.outcomeRequest, { nonce, storeId: nonce }],
+    session: [api.createSession, {}],
+    stream: [api.createStream, { role: 'destination', migrationId: 'm1' }],
+  } as const;
+
+  it.each(Object.entries(bodies))('of %s is accepted, and refused with one field more', (_name, [schema, body]) => {
+    expect(accepts(schema, body)).toBe(true);
+    expect(accepts(schema, { ...body, surprise: 1 })).toBe(false);
+  });
+
+  it("names the bound of a cookie as its base64 has it; the bound itself is the codec's", () => {
+    expect(Buffer.alloc(api.limits.cookieBytesMax, 1).toString('base64')).toHaveLength(api.limits.cookieBase64CharsMax);
+  });
+
+  it('takes no migration id that could leave its folder, in a hint of an adoption neither', () => {
+    const hint = (id: string) =>
+      accepts(api.adoptionRequest, { uuid: '6ba7b810-9dad-11d1-80b4-00c04fd430c8', migration: { id, nonce } });
+    expect([hint('m1'), hint('../m1')]).toEqual([true, false]);
+  });
+
+  it('refuses parameters that change nothing', () => {
+    expect(accepts(api.migrationParameters, {})).toBe(false);
+    expect(accepts(api.migrationParameters, { downtimeMsMax: 10 })).toBe(true);
+  });
+});

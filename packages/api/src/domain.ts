@@ -1,0 +1,70 @@
+import { domainName, domainXml, timestamp, uuid } from './common.js';
+import { z } from './z.js';
+
+export const domainState = z.enum(['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed']);
+
+/** A4: what the job info of libvirt tells, in our units. */
+export const jobInfo = z
+  .object({
+    kind: z.enum(['migration-out', 'migration-in', 'save', 'dump']),
+    phase: z.string(),
+    startedAt: timestamp,
+    elapsedMs: z.int(),
+  })
+  .openapi('JobInfo');
+
+export const domainResource = z
+  .object({
+    uuid,
+    name: domainName,
+    type: z.string(),
+    persistent: z.boolean(),
+    state: domainState,
+    reason: z.string(),
+    memoryKib: z.int(),
+    vcpus: z.int(),
+    /** The process of QEMU, when the domain is active. */
+    pid: z.int().nullable(),
+    job: jobInfo.nullable(),
+    /** The migration that the domain takes part in, when one is not yet decided. */
+    migrationId: z.string().nullable(),
+    /** Something a person should read: a lease that was lost, an adoption that waits. */
+    warning: z.string().nullable(),
+  })
+  .openapi('Domain');
+export type DomainResource = z.infer<typeof domainResource>;
+
+export const domainList = z.object({ domains: z.array(domainResource) }).openapi('DomainList');
+export type DomainList = z.infer<typeof domainList>;
+
+/** POST /v1/domains: defines a persistent domain, or with `transient` starts one that is gone when it stops (virsh create). */
+export const createDomain = z
+  .strictObject({ xml: domainXml, transient: z.boolean().default(false), paused: z.boolean().default(false) })
+  .openapi('CreateDomain');
+export type CreateDomain = z.input<typeof createDomain>;
+
+/** POST /v1/domains/:domain/start */
+export const startDomain = z.strictObject({ paused: z.boolean().default(false) }).openapi('StartDomain');
+export type StartDomain = z.input<typeof startDomain>;
+
+export const emptyBody = z.strictObject({}).openapi('Empty');
+
+export const domainXmlDocument = z.object({ xml: z.string() }).openapi('DomainXml');
+export type DomainXmlDocument = z.infer<typeof domainXmlDocument>;
+
+/** GET /v1/domains/:domain/block-stats and /memory-stats answer within 100 ms during a migration too (S9, S25). */
+export const blockStats = z
+  .object({
+    disks: z.array(
+      z.object({
+        target: z.string(),
+        readBytes: z.int(),
+        readRequests: z.int(),
+        writeBytes: z.int(),
+        writeRequests: z.int(),
+        flushRequests: z.int(),
+      }),
+    ),
+  })
+  .openapi('BlockStats');
+export type BlockStats = z.infer<typeof blockStats>;

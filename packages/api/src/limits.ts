@@ -1,0 +1,22 @@
+/** Every bound of the HTTP contract, named once. Bytes, counts and durations carry their unit in the name. */
+export const limits = {
+  /** A domain definition as XML text (threats, row 1). */
+  domainXmlBytesMax: 1_048_576,
+  /** A cookie on the wire, its NUL included (S46), and the same in base64. */
+  cookieBytesMax: 16_384,
+  cookieBase64CharsMax: 21_848,
+  nameCharsMax: 128,
+  urlCharsMax: 512,
+  ticketCharsMax: 128,
+  flagCount: 32,
+  flagCharsMax: 64,
+  bandwidthMibPerSecMax: 1_048_576,
+  downtimeMsMax: 60_000,
+  /** Long polls and `Prefer: wait`, in seconds. */
+  waitSecondsMax: 60,
+  sessionTtlSecondsMax: 300,
+  pageItemsMax: 500,
+  reasonCharsMax: 1_024,
+  /** A JSON body: the largest field is the domain XML, which JSON escapes. */
+  bodyBytesMax: 4_194_304,
+} as const;

@@ -1,0 +1,133 @@
+import {
+  bandwidthMibPerSec,
+  domainName,
+  domainRef,
+  domainXml,
+  downtimeMs,
+  flagNames,
+  httpUrl,
+  migrationId,
+  problem,
+  timestamp,
+} from './common.js';
+import { z } from './z.js';
+
+export const migrationState = z.enum(['PENDING', 'RUNNING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'CANCELLED', 'NEEDS_ATTENTION']);
+export type MigrationState = z.infer<typeof migrationState>;
+
+export const migrationPhase = z.enum(['begin', 'prepare', 'perform', 'finish', 'confirm']);
+export type MigrationPhase = z.infer<typeof migrationPhase>;
+
+export const migrationSide = z.enum(['source', 'destination']);
+
+export const memoryProgress = z.object({
+  totalBytes: z.int(),
+  processedBytes: z.int(),
+  remainingBytes: z.int(),
+  dirtyRateBytesPerSec: z.int(),
+  iteration: z.int(),
+  zeroPages: z.int(),
+});
+
+export const downtimeReport = z.object({
+  /** What QEMU may stop the guest for at present; it begins at 10 ms and is raised by measurement (qemu-behaviour). */
+  limitMs: z.int(),
+  /** QEMU's own forecast, when it has one. */
+  expectedMs: z.int().nullable(),
+  /** STOP on the source to the RESUME on the destination, on the source's clock, when both are known. */
+  actualMs: z.int().nullable(),
+});
+
+export const migrationProgress = z
+  .object({
+    memory: memoryProgress,
+    throughputBytesPerSec: z.int(),
+    downtime: downtimeReport,
+    /** Whether the remaining bytes fall from pass to pass; null until two passes are known. */
+    converging: z.boolean().nullable(),
+    hint: z.string().nullable(),
+  })
+  .openapi('MigrationProgress');
+export type MigrationProgress = z.infer<typeof migrationProgress>;
+
+const sideBlock = z.object({ agent: z.string().nullable(), hostName: z.string().nullable(), state: z.string() });
+
+/** Its own outcome, because a cancel is a request: QEMU may complete first (handover rule 1). */
+export const cancelReport = z.object({
+  requestedAt: timestamp,
+  requestedBy: z.string(),
+  outcome: z.enum(['PENDING', 'SUCCEEDED', 'FAILED', 'TOO_LATE']),
+});
+
+export const migrationResource = z
+  .object({
+    id: migrationId,
+    generation: z.int(),
+    /** Which agent tells this. */
+    side: migrationSide,
+    state: migrationState,
+    phase: migrationPhase,
+    phaseTransitions: z.array(z.object({ phase: migrationPhase, side: migrationSide, at: timestamp })),
+    domain: z.object({ uuid: z.string(), name: z.string(), destinationName: z.string() }),
+    mode: z.object({ driver: z.enum(['peer-to-peer', 'managed']), transport: z.enum(['direct', 'tunnelled']) }),
+    flags: z.array(z.string()),
+    /** The field an operator looks at first. */
+    guest: z.object({ runningOn: z.enum(['source', 'destination', 'none', 'unknown']), detail: z.string() }),
+    source: sideBlock,
+    destination: sideBlock,
+    /** The destination's outcome record as last read; it decides. */
+    outcome: z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']).nullable(),
+    parameters: z.object({ bandwidthBytesPerSec: z.int().nullable(), downtimeMsMax: z.int() }),
+    progress: migrationProgress.nullable(),
+    cancel: cancelReport.nullable(),
+    /** Why a destination is kept paused, and what to do (handover rule 5). */
+    held: z.object({ reason: z.string(), since: timestamp, hint: z.string() }).nullable(),
+    error: problem.nullable(),
+    createdAt: timestamp,
+    finishedAt: timestamp.nullable(),
+  })
+  .openapi('Migration');
+export type MigrationResource = z.infer<typeof migrationResource>;
+
+export const migrationList = z
+  .object({ migrations: z.array(migrationResource), nextCursor: z.string().nullable() })
+  .openapi('MigrationList');
+export type MigrationList = z.infer<typeof migrationList>;
+
+/** POST /v1/migrations on a source-agent: a peer-to-peer migration that this agent drives to its end. */
+export const createMigration = z
+  .strictObject({
+    id: migrationId.optional(),
+    domain: domainRef,
+    /** The base URL of the destination-agent, libvirt's dconnuri. */
+    destination: httpUrl,
+    flags: flagNames.default([]),
+    destinationName: domainName.optional(),
+    xml: domainXml.optional(),
+    bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+    downtimeMsMax: downtimeMs.optional(),
+  })
+  .openapi('CreateMigration');
+export type CreateMigration = z.input<typeof createMigration>;
+
+export const migrationParameters = z
+  .strictObject({ bandwidthMibPerSec: bandwidthMibPerSec.optional(), downtimeMsMax: downtimeMs.optional() })
+  .refine(
+    (body) => body.bandwidthMibPerSec !== undefined || body.downtimeMsMax !== undefined,
+    'give bandwidthMibPerSec, downtimeMsMax or both',
+  )
+  .openapi('MigrationParameters');
+export type MigrationParameters = z.input<typeof migrationParameters>;
+
+export const migrationQuery = z.strictObject({
+  state: migrationState.optional(),
+  domain: domainRef.optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  cursor: z.string().max(128).optional(),
+});
+
+/** Long poll: answers as soon as the generation is above `afterGeneration`, or unchanged when the time is over. */
+export const waitQuery = z.strictObject({
+  afterGeneration: z.coerce.number().int().min(0).optional(),
+  timeoutSeconds: z.coerce.number().int().min(0).max(60).default(30),
+});

@@ -1,0 +1,17 @@
+export { type AuditedDomain, type AuditedRequest, Auditor, type AuditSink } from './auditor.js';
+export { AuditFile, verifyAuditFile } from './file-sink.js';
+export {
+  type AuditedGuest,
+  type AuditReason,
+  type AuditRecord,
+  type AuditType,
+  auditTypes,
+  type CgroupDevices,
+  type ControlFacts,
+  type DeviceNumber,
+  formatControl,
+  formatLabel,
+  formatResource,
+  logLine,
+  type ResourceFacts,
+} from './records.js';

@@ -1,0 +1,39 @@
+import { type CreateSession, type SessionResource, sessionResource, type VersionReply, versionReply, z } from '@vmferry/api';
+import { Caller, type CallOptions, type ClientOptions } from './caller.js';
+
+/** The answer of a route that has none (204), or one that the caller has no use for. */
+export const nothing = z.unknown().transform(() => undefined);
+
+export const segment = (text: string): string => encodeURIComponent(text);
+
+/** What all three apps answer. */
+export class AppClient {
+  protected readonly caller: Caller;
+
+  constructor(baseUrl: string, options: ClientOptions = {}) {
+    this.caller = new Caller(baseUrl, options);
+  }
+
+  get baseUrl(): string {
+    return this.caller.baseUrl;
+  }
+
+  version(options: CallOptions = {}): Promise<VersionReply> {
+    return this.caller.call({ method: 'get', path: '/version', reply: versionReply, ...options });
+  }
+}
+
+/** What both agents answer. */
+export class AgentClient extends AppClient {
+  createSession(body: CreateSession = {}, options: CallOptions = {}): Promise<SessionResource> {
+    return this.caller.call({ method: 'post', path: '/v1/sessions', body, reply: sessionResource, ...options });
+  }
+
+  renewSession(id: string, options: CallOptions = {}): Promise<SessionResource> {
+    return this.caller.call({ method: 'post', path: `/v1/sessions/${segment(id)}/renew`, reply: sessionResource, ...options });
+  }
+
+  endSession(id: string, options: CallOptions = {}): Promise<void> {
+    return this.caller.call({ method: 'delete', path: `/v1/sessions/${segment(id)}`, reply: nothing, ...options });
+  }
+}

@@ -1,0 +1,189 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { Readable } from 'node:stream';
+import { limits, type z } from '@vmferry/api';
+import { fromProblem, type Problem, VmferryError } from '@vmferry/errors';
+import { type Clock, sleep, systemClock } from '@vmferry/seams';
+import axios, { type AxiosInstance, type AxiosRequestConfig, type AxiosResponse, isAxiosError } from 'axios';
+
+export interface ClientOptions {
+  readonly clock?: Clock;
+  /** For a request that is not a step: from its start to the end of its answer. Default 30,000. */
+  readonly timeoutMs?: number;
+  readonly token?: string;
+  /** Sent as X-Request-Id with every request, so that one act can be followed through all logs. */
+  readonly requestId?: string;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Call<S extends z.ZodType> extends CallOptions {
+  readonly method: 'get' | 'post' | 'patch' | 'delete';
+  readonly path: string;
+  readonly body?: unknown;
+  readonly query?: Readonly<Record<string, string | number | undefined>> | undefined;
+  readonly reply: S;
+  readonly timeoutMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const answerBytesMax = 16 * 1_048_576;
+const stepWaitSeconds = 30;
+const stepPauseMs = 250;
+/** Below the server's keep-alive of 5 s, so that a request is not sent into a connection that is just being closed. */
+const idleSocketMs = 4_000;
+
+/**
+ * One app at one base URL. An error is always a VmferryError: what the problem document says; 'peer-unreachable' when no answer
+ * came (`data.url`, `data.reason`); 'peer-nonsense' when the answer is not of the contract. An aborted signal throws its reason.
+ */
+export class Caller {
+  readonly baseUrl: string;
+  readonly #http: AxiosInstance;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+
+  constructor(baseUrl: string, options: ClientOptions = {}) {
+    this.baseUrl = baseUrl.replace(/\/+$/, '');
+    this.#clock = options.clock ?? systemClock;
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+    this.#http = axios.create({
+      baseURL: this.baseUrl,
+      maxContentLength: answerBytesMax,
+      maxBodyLength: limits.bodyBytesMax,
+      maxRedirects: 0,
+      proxy: false,
+      decompress: false,
+      httpAgent: new http.Agent({ keepAlive: true, timeout: idleSocketMs }),
+      httpsAgent: new https.Agent({ keepAlive: true, timeout: idleSocketMs }),
+      responseType: 'text',
+      // The text is parsed here, where a fault in it has its own error.
+      transformResponse: (text: unknown) => text,
+      validateStatus: () => true,
+      headers: {
+        accept: 'application/json, application/problem+json',
+        ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+        ...(options.requestId === undefined ? {} : { 'x-request-id': options.requestId }),
+      },
+    });
+  }
+
+  /** One request and its checked answer. */
+  async call<S extends z.ZodType>(call: Call<S>): Promise<z.output<S>> {
+    return this.#checked(call, await this.#send(call));
+  }
+
+  /**
+   * A step that may last long: it is asked for with `Prefer: wait`, and again as long as the answer is 202. Steps are idempotent by
+   * (id, nonce, step), so asking again joins the one under way. Ends with its answer, its error, or the signal.
+   */
+  async step<S extends z.ZodType>(call: Omit<Call<S>, 'method' | 'timeoutMs'>): Promise<z.output<S>> {
+    const asked: Call<S> = {
+      ...call,
+      method: 'post',
+      headers: { ...call.headers, prefer: `wait=${stepWaitSeconds}` },
+      timeoutMs: (stepWaitSeconds + 15) * 1_000,
+    };
+    for (;;) {
+      const beganMs = this.#clock.monotonicMs();
+      const response = await this.#send(asked);
+      if (response.status !== 202) return this.#checked(asked, response);
+      // A server that does not wait, as one that drains, must not be asked in a tight loop.
+      const tookMs = this.#clock.monotonicMs() - beganMs;
+      if (tookMs < stepPauseMs) await sleep(this.#clock, stepPauseMs - tookMs, call.signal);
+    }
+  }
+
+  /** The body of a GET as it comes, for a stream of events. */
+  async open(path: string, headers: Readonly<Record<string, string>>, options: CallOptions): Promise<Readable> {
+    const response = await this.#request<Readable>({
+      method: 'get',
+      url: path,
+      headers: { ...headers, accept: 'text/event-stream' },
+      responseType: 'stream',
+      maxContentLength: -1,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    if (response.status === 200) return response.data;
+    throw this.#refusal(path, response.status, await boundedText(response.data));
+  }
+
+  #send(call: Call<z.ZodType>): Promise<AxiosResponse<string>> {
+    return this.#request<string>({
+      method: call.method,
+      url: call.path,
+      timeout: call.timeoutMs ?? this.#timeoutMs,
+      ...(call.body === undefined ? {} : { data: call.body }),
+      ...(call.query === undefined ? {} : { params: call.query }),
+      ...(call.headers === undefined ? {} : { headers: { ...call.headers } }),
+      ...(call.signal === undefined ? {} : { signal: call.signal }),
+    });
+  }
+
+  async #request<T>(config: AxiosRequestConfig): Promise<AxiosResponse<T>> {
+    try {
+      return await this.#http.request<T>(config);
+    } catch (thrown) {
+      throw this.#failure(thrown, config);
+    }
+  }
+
+  #failure(thrown: unknown, config: AxiosRequestConfig): unknown {
+    const signal = config.signal as AbortSignal | undefined; // axios' own type has no reason; ours are AbortSignals only.
+    if (signal?.aborted === true) return signal.reason;
+    const reason = isAxiosError(thrown) ? (thrown.code ?? 'unknown') : 'unknown';
+    const url = `${this.baseUrl}${config.url ?? ''}`;
+    const answered = reason === 'ERR_BAD_RESPONSE' || reason.startsWith('HPE_');
+    const detail = thrown instanceof Error ? thrown.message : String(thrown);
+    return answered
+      ? new VmferryError('peer-nonsense', `${url} answered what cannot be read: ${detail}`, {
+          cause: thrown,
+          data: { url, reason },
+        })
+      : new VmferryError('peer-unreachable', `${url} does not answer: ${detail}`, { cause: thrown, data: { url, reason } });
+  }
+
+  #checked<S extends z.ZodType>(call: Call<S>, response: AxiosResponse<string>): z.output<S> {
+    if (response.status < 200 || response.status > 299) throw this.#refusal(call.path, response.status, response.data);
+    const result = call.reply.safeParse(
+      response.status === 204 || response.data === '' ? undefined : this.#json(call.path, response.data),
+    );
+    if (result.success) return result.data;
+    const [issue] = result.error.issues;
+    const at = `/${issue?.path.join('/') ?? ''}`;
+    throw this.#nonsense(call.path, `the answer's ${at} is not of the contract: ${issue?.message ?? 'no detail'}`);
+  }
+
+  #refusal(path: string, status: number, text: string): VmferryError {
+    const problem = this.#json(path, text, status);
+    if (typeof problem !== 'object' || problem === null || !('code' in problem)) {
+      return this.#nonsense(path, `status ${status} without a problem document`);
+    }
+    // fromProblem takes what it knows of the fields and checks the code.
+    return fromProblem(problem as Partial<Problem>);
+  }
+
+  #json(path: string, text: string, status = 200): unknown {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw this.#nonsense(path, `status ${status} with a body that is not JSON`);
+    }
+  }
+
+  #nonsense(path: string, detail: string): VmferryError {
+    const url = `${this.baseUrl}${path}`;
+    return new VmferryError('peer-nonsense', `${url} answered what cannot be understood: ${detail}.`, { data: { url } });
+  }
+}
+
+async function boundedText(stream: Readable): Promise<string> {
+  let text = '';
+  for await (const chunk of stream) {
+    text += String(chunk);
+    if (text.length > 65_536) break;
+  }
+  return text;
+}

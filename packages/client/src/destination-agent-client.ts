@@ -1,0 +1,49 @@
+import {
+  type AcknowledgeRequest,
+  type FinishReply,
+  type FinishRequest,
+  finishReply,
+  type MigrationResource,
+  migrationResource,
+  type OutcomeReply,
+  type OutcomeRequest,
+  outcomeReply,
+  type PrepareReply,
+  type PrepareRequest,
+  prepareReply,
+  type ResolveRequest,
+} from '@vmferry/api';
+import { nothing } from './app-client.js';
+import type { CallOptions } from './caller.js';
+import type { DestinationEnd } from './managed/index.js';
+import { MigrationClient } from './migration-client.js';
+
+/** The destination-agent: the destination's side of a migration. */
+export class DestinationAgentClient extends MigrationClient implements DestinationEnd {
+  prepare(id: string, body: PrepareRequest, options: CallOptions = {}): Promise<PrepareReply> {
+    return this.step(id, 'prepare', body, prepareReply, options);
+  }
+
+  prepareTunnel(id: string, body: PrepareRequest, options: CallOptions = {}): Promise<PrepareReply> {
+    return this.step(id, 'prepare-tunnel', body, prepareReply, options);
+  }
+
+  finish(id: string, body: FinishRequest, options: CallOptions = {}): Promise<FinishReply> {
+    return this.step(id, 'finish', body, finishReply, options);
+  }
+
+  /** Reads the outcome record, or with `abortUnlessCommitted` starts the hold rule. */
+  outcome(id: string, body: OutcomeRequest, options: CallOptions = {}): Promise<OutcomeReply> {
+    return this.act(id, 'outcome', body, outcomeReply, options);
+  }
+
+  /** The source has acted on the record. */
+  acknowledge(id: string, body: AcknowledgeRequest, options: CallOptions = {}): Promise<void> {
+    return this.act(id, 'acknowledge', body, nothing, options);
+  }
+
+  /** An administrator's word about a held guest. */
+  resolve(id: string, body: ResolveRequest, options: CallOptions = {}): Promise<MigrationResource> {
+    return this.act(id, 'resolve', body, migrationResource, options);
+  }
+}

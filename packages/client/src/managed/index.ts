@@ -1,0 +1,3 @@
+export type { DestinationEnd, SourceEnd } from './ends.js';
+export { ManagedMigration, type ManagedMigrationOptions } from './managed-migration.js';
+export type { ManagedRequest } from './managed-steps.js';

@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { openStream } from './open-stream.js';
+import { problem, scriptedApp } from './scripted-app.js';
+
+const ticket = 'x'.repeat(43);
+const accept = (protocol = 'vmferry-stream-1') =>
+  `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${protocol}\r\n\r\n`;
+
+async function upgradingApp(onUpgrade: (socket: Socket) => void) {
+  const app = await scriptedApp((_heard, res) => problem(res, 403, 'ticket-invalid', 'Used.'));
+  const tickets: unknown[] = [];
+  app.server.on('upgrade', (req, socket: Socket) => {
+    tickets.push(req.headers['x-vmferry-ticket'], req.headers['x-vmferry-migration'], req.url);
+    onUpgrade(socket);
+  });
+  return { ...app, tickets };
+}
+
+describe('openStream', () => {
+  it('brings the ticket in its header, and returns the socket and what came behind the 101; Node reads nothing more', async () => {
+    let server: Socket | undefined;
+    const app = await upgradingApp((socket) => {
+      server = socket;
+      socket.write(`${accept()}early`);
+    });
+    const { socket, head } = await openStream({
+      url: `${app.url}/v1/streams/1/attach`,
+      ticket,
+      migrationId: 'm1',
+      deadlineMs: 5_000,
+    });
+    expect([head.toString(), app.tickets]).toEqual(['early', [ticket, 'm1', '/v1/streams/1/attach']]);
+    let swallowed = 0;
+    socket.on('data', (chunk) => {
+      swallowed += chunk.length;
+    });
+    socket.pause();
+    await new Promise((resolve) => server?.write('later', resolve));
+    for (let n = 0; n < 20; n += 1) await turn();
+    expect([swallowed, socket.bytesRead]).toEqual([0, Buffer.byteLength(`${accept()}early`)]);
+    socket.destroy();
+    server?.destroy();
+  });
+
+  it('a refusal is its problem; another protocol is nonsense', async () => {
+    const refusing = await scriptedApp((_heard, res) => problem(res, 403, 'ticket-invalid', 'Used.'));
+    await expect(openStream({ url: refusing.url, ticket, migrationId: 'm1', deadlineMs: 5_000 })).rejects.toMatchObject({
+      code: 'ticket-invalid',
+      message: 'Used.',
+    });
+    const page = await scriptedApp((_heard, res) => res.writeHead(404).end('<h1>'));
+    await expect(openStream({ url: page.url, ticket, migrationId: 'm1', deadlineMs: 5_000 })).rejects.toMatchObject({
+      code: 'peer-nonsense',
+    });
+    const other = await upgradingApp((socket) => socket.write(accept('websocket')));
+    await expect(openStream({ url: other.url, ticket, migrationId: 'm1', deadlineMs: 5_000 })).rejects.toMatchObject({
+      code: 'peer-nonsense',
+    });
+  });
+
+  it('silence until the deadline and a closed connection are peer-unreachable; an abort throws its reason', async () => {
+    const silent = await upgradingApp(() => undefined);
+    await expect(openStream({ url: silent.url, ticket, migrationId: 'm1', deadlineMs: 50 })).rejects.toMatchObject({
+      code: 'peer-unreachable',
+    });
+    const closing = await upgradingApp((socket) => socket.destroy());
+    await expect(openStream({ url: closing.url, ticket, migrationId: 'm1', deadlineMs: 5_000 })).rejects.toMatchObject({
+      code: 'peer-unreachable',
+    });
+    const abort = new AbortController();
+    const opening = openStream({ url: silent.url, ticket, migrationId: 'm1', deadlineMs: 5_000, signal: abort.signal });
+    await once(silent.server, 'upgrade');
+    abort.abort(new Error('cancelled'));
+    await expect(opening).rejects.toThrow('cancelled');
+    await expect(openStream({ url: 'https://127.0.0.1:1', ticket, migrationId: 'm1', deadlineMs: 50 })).rejects.toMatchObject({
+      code: 'invalid-argument',
+    });
+  });
+});

@@ -1,0 +1,110 @@
+import http from 'node:http';
+import type { Socket } from 'node:net';
+import { migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
+import { fromProblem, type Problem, VmferryError } from '@vmferry/errors';
+import { takeHandle } from '@vmferry/posix';
+import { type Clock, systemClock } from '@vmferry/seams';
+
+export interface OpenStreamOptions {
+  /** Where a relay or a destination-agent takes the stream (`attachUrl`, or Prepare's `uri`). http only: QEMU gets the bare connection. */
+  readonly url: string;
+  readonly ticket: string;
+  /** The migration that the ticket was given for; the taker refuses the ticket for another one. */
+  readonly migrationId: string;
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock;
+}
+
+export interface OpenedStream {
+  /** Reading is stopped on it: take it away from Node with `detachSocket` of @vmferry/posix. */
+  readonly socket: Socket;
+  /** Bytes that came behind the 101; they belong to the stream and go first. */
+  readonly head: Buffer;
+}
+
+const problemBytesMax = 65_536;
+
+/**
+ * Opens a migration stream by an HTTP upgrade. The peer's refusal is its problem document ('ticket-invalid' for one); no answer
+ * within the deadline is 'peer-unreachable', an answer of no sense 'peer-nonsense'.
+ */
+export function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
+  options.signal?.throwIfAborted();
+  const url = new URL(options.url);
+  if (url.protocol !== 'http:') {
+    return Promise.reject(
+      new VmferryError('invalid-argument', `A stream is opened over http, not ${url.protocol.slice(0, -1)}: ${url.host}.`),
+    );
+  }
+  return new Promise((resolve, reject) => {
+    const request = http.request(url, { agent: false, headers: upgradeHeaders(options), maxHeaderSize: 16_384 });
+    const end = endings(options, request, reject);
+    request.once('upgrade', (response, socket, head) => {
+      takeHandle(socket);
+      end.done();
+      if (response.headers.upgrade?.toLowerCase() === streamProtocol) resolve({ socket, head });
+      else {
+        socket.destroy();
+        reject(nonsense(url, `it switched to "${response.headers.upgrade ?? 'nothing'}", not ${streamProtocol}`));
+      }
+    });
+    request.once('response', (response) => {
+      readProblem(url, response).then(end.fail, end.fail);
+    });
+    request.end();
+  });
+}
+
+function upgradeHeaders({ ticket, migrationId }: OpenStreamOptions): http.OutgoingHttpHeaders {
+  return { connection: 'Upgrade', upgrade: streamProtocol, [ticketHeader]: ticket, [migrationHeader]: migrationId };
+}
+
+/** Everything that can end the attempt early, in one place, so that each is undone with the others. */
+function endings(options: OpenStreamOptions, request: http.ClientRequest, reject: (error: unknown) => void) {
+  const { origin, pathname } = new URL(options.url);
+  const where = { url: `${origin}${pathname}` };
+  const aborted = () => fail(options.signal?.reason);
+  const timer = (options.clock ?? systemClock).after(options.deadlineMs, () =>
+    fail(
+      new VmferryError('peer-unreachable', `${where.url} did not take the stream within ${options.deadlineMs} ms.`, {
+        data: where,
+      }),
+    ),
+  );
+  const done = () => {
+    timer.cancel();
+    options.signal?.removeEventListener('abort', aborted);
+  };
+  const fail = (error: unknown) => {
+    done();
+    reject(error);
+    request.destroy();
+  };
+  options.signal?.addEventListener('abort', aborted, { once: true });
+  request.on('error', (cause) =>
+    fail(new VmferryError('peer-unreachable', `${where.url} does not answer: ${cause.message}`, { cause, data: where })),
+  );
+  return { done, fail };
+}
+
+async function readProblem(url: URL, response: http.IncomingMessage): Promise<VmferryError> {
+  let text = '';
+  for await (const chunk of response) {
+    text += String(chunk);
+    if (text.length > problemBytesMax) break;
+  }
+  try {
+    const problem: unknown = JSON.parse(text);
+    // fromProblem takes what it knows of the fields and checks the code.
+    if (typeof problem === 'object' && problem !== null && 'code' in problem) return fromProblem(problem as Partial<Problem>);
+  } catch {
+    // What is no JSON falls through to the same error as JSON that is no problem.
+  }
+  return nonsense(url, `status ${response.statusCode} without a problem document`);
+}
+
+function nonsense(url: URL, what: string): VmferryError {
+  const where = `${url.origin}${url.pathname}`;
+  return new VmferryError('peer-nonsense', `${where} was asked for a stream: ${what}.`, { data: { url: where } });
+}

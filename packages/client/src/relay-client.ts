@@ -1,0 +1,23 @@
+import { type CreateStream, type StreamResource, streamList, streamResource, type z } from '@vmferry/api';
+import { AppClient, nothing, segment } from './app-client.js';
+import type { CallOptions } from './caller.js';
+
+/** The tunnel-relay: streams. */
+export class RelayClient extends AppClient {
+  createStream(body: CreateStream, options: CallOptions = {}): Promise<StreamResource> {
+    return this.caller.call({ method: 'post', path: '/v1/streams', body, reply: streamResource, ...options });
+  }
+
+  streams(options: CallOptions = {}): Promise<z.output<typeof streamList>> {
+    return this.caller.call({ method: 'get', path: '/v1/streams', reply: streamList, ...options });
+  }
+
+  stream(id: string, options: CallOptions = {}): Promise<StreamResource> {
+    return this.caller.call({ method: 'get', path: `/v1/streams/${segment(id)}`, reply: streamResource, ...options });
+  }
+
+  /** Aborts a stream that is open: both its ends see a reset. One that is over stays listed as it ended. */
+  abortStream(id: string, options: CallOptions = {}): Promise<void> {
+    return this.caller.call({ method: 'delete', path: `/v1/streams/${segment(id)}`, reply: nothing, ...options });
+  }
+}

@@ -1,0 +1,132 @@
+import {
+  type AdoptionReply,
+  type AdoptionRequest,
+  adoptionReply,
+  type BeginReply,
+  type BeginRequest,
+  type BlockStats,
+  beginReply,
+  blockStats,
+  type ConfirmReply,
+  type ConfirmRequest,
+  type CreateDomain,
+  type CreateMigration,
+  confirmReply,
+  type DomainList,
+  type DomainResource,
+  type DomainXmlDocument,
+  domainList,
+  domainResource,
+  domainXmlDocument,
+  type EvidenceReply,
+  type EvidenceRequest,
+  evidenceReply,
+  type MigrationParameters,
+  type MigrationResource,
+  migrationResource,
+  type PerformReply,
+  type PerformRequest,
+  performReply,
+  type StartDomain,
+} from '@vmferry/api';
+import { nothing, segment } from './app-client.js';
+import type { CallOptions } from './caller.js';
+import type { SourceEnd } from './managed/index.js';
+import { MigrationClient, migrationPath } from './migration-client.js';
+
+/** The source-agent: domains, and the source's side of a migration. */
+export class SourceAgentClient extends MigrationClient implements SourceEnd {
+  domains(options: CallOptions = {}): Promise<DomainList> {
+    return this.caller.call({ method: 'get', path: '/v1/domains', reply: domainList, ...options });
+  }
+
+  domain(domain: string, options: CallOptions = {}): Promise<DomainResource> {
+    return this.caller.call({ method: 'get', path: domainPath(domain), reply: domainResource, ...options });
+  }
+
+  createDomain(body: CreateDomain, options: CallOptions = {}): Promise<DomainResource> {
+    return this.caller.call({ method: 'post', path: '/v1/domains', body, reply: domainResource, ...options });
+  }
+
+  undefineDomain(domain: string, options: CallOptions = {}): Promise<void> {
+    return this.caller.call({ method: 'delete', path: domainPath(domain), reply: nothing, ...options });
+  }
+
+  domainXml(domain: string, options: CallOptions = {}): Promise<DomainXmlDocument> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/xml`, reply: domainXmlDocument, ...options });
+  }
+
+  blockStats(domain: string, options: CallOptions = {}): Promise<BlockStats> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/block-stats`, reply: blockStats, ...options });
+  }
+
+  start(domain: string, body: StartDomain = {}, options: CallOptions = {}): Promise<DomainResource> {
+    return this.#control(domain, 'start', body, options);
+  }
+
+  suspend(domain: string, options: CallOptions = {}): Promise<DomainResource> {
+    return this.#control(domain, 'suspend', undefined, options);
+  }
+
+  resume(domain: string, options: CallOptions = {}): Promise<DomainResource> {
+    return this.#control(domain, 'resume', undefined, options);
+  }
+
+  /** Asks the guest to shut down; it may take its time, or not do it. */
+  shutdown(domain: string, options: CallOptions = {}): Promise<DomainResource> {
+    return this.#control(domain, 'shutdown', undefined, options);
+  }
+
+  destroy(domain: string, options: CallOptions = {}): Promise<DomainResource> {
+    return this.#control(domain, 'destroy', undefined, options);
+  }
+
+  /** Starts a peer-to-peer migration; the answer is its resource, as it is at once. */
+  migrate(body: CreateMigration, options: CallOptions = {}): Promise<MigrationResource> {
+    return this.caller.call({ method: 'post', path: '/v1/migrations', body, reply: migrationResource, ...options });
+  }
+
+  cancelMigration(id: string, options: CallOptions = {}): Promise<MigrationResource> {
+    return this.act(id, 'cancel', undefined, migrationResource, options);
+  }
+
+  setParameters(id: string, body: MigrationParameters, options: CallOptions = {}): Promise<MigrationResource> {
+    return this.caller.call({
+      method: 'patch',
+      path: `${migrationPath(id)}/parameters`,
+      body,
+      reply: migrationResource,
+      ...options,
+    });
+  }
+
+  begin(id: string, body: BeginRequest, options: CallOptions = {}): Promise<BeginReply> {
+    return this.step(id, 'begin', body, beginReply, options);
+  }
+
+  perform(id: string, body: PerformRequest, options: CallOptions = {}): Promise<PerformReply> {
+    return this.step(id, 'perform', body, performReply, options);
+  }
+
+  confirm(id: string, body: ConfirmRequest, options: CallOptions = {}): Promise<ConfirmReply> {
+    return this.step(id, 'confirm', body, confirmReply, options);
+  }
+
+  /** The hold rule's question of a destination-agent. */
+  evidence(id: string, body: EvidenceRequest, options: CallOptions = {}): Promise<EvidenceReply> {
+    return this.act(id, 'evidence', body, evidenceReply, options);
+  }
+
+  /** A hint that a committed domain waits to be pulled. */
+  adopt(body: AdoptionRequest, options: CallOptions = {}): Promise<AdoptionReply> {
+    return this.caller.call({ method: 'post', path: '/v1/adoptions', body, reply: adoptionReply, ...options });
+  }
+
+  #control(domain: string, action: string, body: StartDomain | undefined, options: CallOptions): Promise<DomainResource> {
+    return this.caller.call({ method: 'post', path: `${domainPath(domain)}/${action}`, body, reply: domainResource, ...options });
+  }
+}
+
+function domainPath(domain: string): string {
+  return `/v1/domains/${segment(domain)}`;
+}

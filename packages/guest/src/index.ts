@@ -1,0 +1,7 @@
+export { Channel, connectLocalStream } from './channel.js';
+export { findGuest } from './find-guest.js';
+export { disposeHoldings, Guest } from './guest.js';
+export type { GuestHost, Owner } from './guest-host.js';
+export { auditedOf, resourcesOf } from './holdings.js';
+export { incomingStateOf } from './run-state.js';
+export { disposeUnstarted, type StartGuest, startGuest } from './start-guest.js';

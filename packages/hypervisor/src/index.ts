@@ -1,0 +1,27 @@
+export { type CommandLineOptions, commandLine } from './command-line/command-line.js';
+export { type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
+export { logTail } from './log-tail.js';
+export {
+  cancelDeadlineMsDefault,
+  cancelMigration,
+  enableMigrationCapabilities,
+  incomingFromFd,
+  isLoaded,
+  isTerminal,
+  type MigrationLimits,
+  type MigrationStatus,
+  migrateToFd,
+  migrationStatus,
+  prepareMigration,
+  setMigrationLimits,
+  type TerminalMigrationStatus,
+} from './migration.js';
+export { type Capabilities, emulatorDefault, probe } from './probe.js';
+export {
+  identityOf,
+  isSameProcess,
+  killDeadlineMsDefault,
+  killProcess,
+  type ProcessIdentity,
+  waitForExit,
+} from './process-identity.js';

@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { closeFd, socketpair } from '@vmferry/posix';
+import type { QmpClient } from '@vmferry/qmp';
+import { expect, onTestFinished, test } from 'vitest';
+import {
+  cancelMigration,
+  enableMigrationCapabilities,
+  incomingFromFd,
+  isLoaded,
+  migrateToFd,
+  migrationStatus,
+  prepareMigration,
+  setMigrationLimits,
+} from './migration.js';
+import { killProcess, type ProcessIdentity } from './process-identity.js';
+import { bareArgv, connectForTest, launchForTest, runtimeFolder } from './spec-helper.js';
+
+interface Guest {
+  readonly qmp: QmpClient;
+  readonly identity: ProcessIdentity;
+}
+
+async function startGuest(name: string, ...more: readonly string[]): Promise<Guest> {
+  const folder = runtimeFolder();
+  const monitor = join(folder, name);
+  const { identity } = await launchForTest({ argv: bareArgv(monitor, '-m', '64', ...more), logPath: join(folder, 'log') });
+  return { identity, qmp: await connectForTest(monitor) };
+}
+
+/** A source that runs and a destination that waits, with a connected pair of sockets between them. */
+async function pair(): Promise<{ source: Guest; destination: Guest; sourceFd: number; destinationFd: number }> {
+  const [source, destination] = await Promise.all([startGuest('s'), startGuest('d', '-incoming', 'defer')]);
+  const [sourceFd, destinationFd] = socketpair();
+  await source.qmp.execute('cont', {});
+  await enableMigrationCapabilities(destination.qmp);
+  return { source, destination, sourceFd, destinationFd };
+}
+
+test('a guest moves over a pair of sockets: completed means loaded, and only cont runs it', async () => {
+  const { source, destination, sourceFd, destinationFd } = await pair();
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10 });
+  expect(await isLoaded(destination.qmp)).toBe(false);
+  const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
+  const stopped = source.qmp.waitFor('STOP', undefined, { deadlineMs: 30_000 });
+  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
+  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  closeFd(sourceFd);
+  closeFd(destinationFd);
+  await stopped;
+  await completed;
+  expect(await isLoaded(destination.qmp)).toBe(true);
+  expect((await destination.qmp.execute('query-status', {})).running).toBe(false);
+  const status = await migrationStatus(source.qmp);
+  expect(status).toMatchObject({ status: 'completed', ram: { remainingBytes: 0, pageBytes: 4096 } });
+  expect(status.ram?.totalBytes).toBeGreaterThanOrEqual(64 * 1024 * 1024);
+  expect(status.downtimeMs).toBeTypeOf('number');
+  const resumed = destination.qmp.waitFor('RESUME', undefined, { deadlineMs: 10_000 });
+  await destination.qmp.execute('cont', {});
+  await resumed;
+});
+
+test('a cancel while streaming ends in cancelled, and the source runs on', async () => {
+  const { source, destination, sourceFd, destinationFd } = await pair();
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10, bandwidthBytesPerSec: 4096 });
+  const active = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'active', { deadlineMs: 30_000 });
+  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
+  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  closeFd(sourceFd);
+  closeFd(destinationFd);
+  await active;
+  expect((await migrationStatus(source.qmp)).ram?.iteration).toBeGreaterThanOrEqual(1);
+  await setMigrationLimits(source.qmp, { downtimeLimitMs: 20, bandwidthBytesPerSec: 8192 });
+  expect(await source.qmp.execute('query-migrate-parameters', {})).toMatchObject({ 'max-bandwidth': 8192, 'downtime-limit': 20 });
+  expect(await cancelMigration(source.qmp)).toBe('cancelled');
+  expect((await source.qmp.execute('query-status', {})).running).toBe(true);
+});
+
+test('a cancel of nothing is none, and one after the end says how it ended', async () => {
+  const { source, destination, sourceFd, destinationFd } = await pair();
+  expect(await cancelMigration(source.qmp)).toBe('none');
+  await prepareMigration(source.qmp, { downtimeLimitMs: 300 });
+  const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
+  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
+  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  closeFd(sourceFd);
+  closeFd(destinationFd);
+  await completed;
+  expect(await cancelMigration(source.qmp)).toBe('completed');
+});
+
+test('a destination that is killed makes the source fail with a reason and run on (C)', async () => {
+  const { source, destination, sourceFd, destinationFd } = await pair();
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10, bandwidthBytesPerSec: 4096 });
+  const failed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'failed', { deadlineMs: 30_000 });
+  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
+  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  closeFd(sourceFd);
+  closeFd(destinationFd);
+  await killProcess(destination.identity);
+  await failed;
+  expect(await migrationStatus(source.qmp)).toMatchObject({ status: 'failed', errorDesc: expect.stringMatching(/\w/) });
+  expect(await cancelMigration(source.qmp)).toBe('failed');
+  expect((await source.qmp.execute('query-status', {})).running).toBe(true);
+});
+
+test('a descriptor that QEMU refuses to migrate into is given back: its other end sees the end', async () => {
+  const source = await startGuest('s');
+  const [ours, theirs] = socketpair();
+  // This QEMU was not started to receive.
+  await expect(incomingFromFd(source.qmp, theirs, 'migrate')).rejects.toMatchObject({
+    code: 'monitor-failed',
+    data: { command: 'migrate-incoming' },
+  });
+  closeFd(theirs);
+  const end = new Socket({ fd: ours });
+  onTestFinished(() => void end.destroy());
+  end.resume();
+  await once(end, 'end');
+});
+
+test.each([
+  ['bandwidthBytesPerSec', 0],
+  ['bandwidthBytesPerSec', 1.5],
+  ['downtimeLimitMs', 2_000_001],
+  ['downtimeLimitMs', Number.NaN],
+])('%s of %d is refused before QEMU hears of it', async (name, value) => {
+  const source = await startGuest('s');
+  await expect(setMigrationLimits(source.qmp, { [name]: value })).rejects.toMatchObject({
+    code: 'invalid-argument',
+    data: { name },
+  });
+});
+
+test.each(['exec:cat', 'a b', '', 'A', 'x'.repeat(64), '../x', 'a\n'])(
+  'the descriptor name %j is refused, so no URI of another form can be made',
+  async (name) => {
+    const source = await startGuest('s');
+    await expect(migrateToFd(source.qmp, 0, name)).rejects.toMatchObject({ code: 'internal' });
+  },
+);

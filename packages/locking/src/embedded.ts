@@ -1,0 +1,261 @@
+import { createHash } from 'node:crypto';
+import { watch as watchFolder } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { VmferryError } from '@vmferry/errors';
+import { type Clock, type FaultPoints, noFaults } from '@vmferry/seams';
+import { writeDurably } from './durable-file.js';
+import { formatRecord, type LeaseRecord, readRecord } from './lease-record.js';
+import { acquired, adopted, broken, type LeaseRule, released, transferred } from './lease-rules.js';
+import { isLive, type LiveProcess, namedProcess, nameProcess, takeLiveLock } from './live-lock.js';
+import type { FencingProof, LockDriver, LockState, ResourceId } from './lock-driver.js';
+import { resourceKey } from './lock-state.js';
+import { withRecordLocks } from './record-mutex.js';
+
+export interface EmbeddedOptions {
+  /** Scope `host`: a folder of this host. Scope `shared`: one folder of all hosts, on a file system whose flock reaches all of them. */
+  readonly folder: string;
+  readonly scope: 'host' | 'shared';
+  readonly hostUuid: string;
+  readonly clock: Clock;
+  readonly faults?: FaultPoints;
+}
+
+const RESOURCES_MAX = 64;
+
+/**
+ * Leases as files, with no service to run. Per resource: the record `KEY.json`, its mutex `KEY.lk`, and for a guest the live lock
+ * `KEY.live.HOSTUUID`. They stay when the guest goes, for an epoch must never start again.
+ *
+ * Limits: it does not fence. On NFS the locks vanish when a server or client loses its leases, and `watch` sees only what the
+ * local kernel sees. Scope `host` arbitrates this host alone; between hosts the outcome record is the guard.
+ */
+export class EmbeddedLocks implements LockDriver {
+  readonly name: string;
+  readonly usesState: boolean;
+  readonly canTransferAtomically: boolean;
+  readonly fences = 'none';
+  readonly #options: EmbeddedOptions;
+  readonly #faults: FaultPoints;
+  readonly #processes = new Map<string, LiveProcess>();
+  readonly #held = new Map<string, ResourceId>();
+  #tail: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: EmbeddedOptions) {
+    const shared = options.scope === 'shared';
+    this.name = shared ? 'embedded-shared' : 'embedded';
+    this.usesState = shared;
+    this.canTransferAtomically = shared;
+    this.#options = options;
+    this.#faults = options.faults ?? noFaults;
+  }
+
+  static async open(options: EmbeddedOptions): Promise<EmbeddedLocks> {
+    try {
+      await mkdir(options.folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new VmferryError('lease-unavailable', `The lock folder ${options.folder} cannot be made.`, { cause: error });
+    }
+    return new EmbeddedLocks(options);
+  }
+
+  liveLock(vm: string): Promise<number> {
+    const resource = vmResource(vm);
+    return this.#locked([resource], () => Promise.resolve(takeLiveLock(this.#livePath(resource), vm)));
+  }
+
+  register(vm: string, pid: number, _resources: readonly ResourceId[]): Promise<void> {
+    const resource = vmResource(vm);
+    return this.#locked([resource], () => {
+      this.#processes.set(vm, nameProcess(this.#livePath(resource), pid));
+      return Promise.resolve();
+    });
+  }
+
+  acquire(_vm: string, resources: readonly ResourceId[], expect?: LockState): Promise<LockState> {
+    return this.#change(resources, acquired(this.#options.hostUuid, expect));
+  }
+
+  release(_vm: string, resources: readonly ResourceId[]): Promise<LockState> {
+    return this.#locked(resources, async () => {
+      const records = await this.#apply(resources, released(this.#options.hostUuid));
+      return this.#state(
+        resources.filter((_, index) => records[index]?.owner === null),
+        records.filter(({ owner }) => owner === null),
+      );
+    });
+  }
+
+  inquire(_vm: string, resources: readonly ResourceId[]): Promise<{ state: LockState; heldByMe: boolean }> {
+    return this.#locked(resources, async () => {
+      const records = await this.#read(resources);
+      const heldByMe = records.every(({ owner }) => owner === this.#options.hostUuid);
+      this.#remember(resources, records);
+      return { state: this.#state(resources, records), heldByMe };
+    });
+  }
+
+  async transfer(
+    _vm: string,
+    resources: readonly ResourceId[],
+    from: { readonly host: string; readonly state: LockState },
+    to: string,
+    migrationId: string,
+  ): Promise<LockState> {
+    if (!this.canTransferAtomically) {
+      throw new VmferryError(
+        'internal',
+        'The embedded lock driver of scope host cannot move a lease to another host; it adopts and releases.',
+      );
+    }
+    return this.#change(resources, transferred(from, to, migrationId));
+  }
+
+  /**
+   * Scope `host`: takes over here, at Finish, what the cookie says of the other host. Throws `lease-stale` when the epoch here is not
+   * lower, and `lease-busy` when a QEMU of this guest that was not registered with this driver lives here. Idempotent for one `migrationId`.
+   */
+  async adopt(vm: string, resources: readonly ResourceId[], cookie: LockState, migrationId: string): Promise<LockState> {
+    if (this.#options.scope !== 'host') {
+      throw new VmferryError('internal', 'The embedded lock driver of scope shared does not adopt; it transfers.');
+    }
+    return this.#locked([vmResource(vm), ...resources], async () => {
+      this.#refuseForeignProcess(vm);
+      return this.#state(resources, await this.#apply(resources, adopted(this.#options.hostUuid, cookie, migrationId)));
+    });
+  }
+
+  async breakLock(
+    _vm: string,
+    resources: readonly ResourceId[],
+    epoch: string,
+    proof: FencingProof,
+    actor: string,
+  ): Promise<LockState> {
+    const reason = proof.t === 'operator' ? proof.statement : proof.by;
+    if (reason.trim() === '' || reason.length > 1024 || actor.trim() === '') {
+      throw new VmferryError('invalid-argument', 'To break a lease, say who does it and on what proof (1 to 1,024 characters).');
+    }
+    return this.#change(resources, broken(epoch));
+  }
+
+  watch(lost: (resource: ResourceId) => void): Disposable {
+    const watcher = watchFolder(this.#options.folder, { persistent: false }, (_, file) => {
+      for (const resource of this.#held.values()) {
+        if (basename(this.#recordPath(resource)) === file) this.#verify(resource, lost);
+      }
+    });
+    return { [Symbol.dispose]: () => watcher.close() };
+  }
+
+  /** Who holds a live lock says for certain whether it is the QEMU that this agent has registered. */
+  #refuseForeignProcess(vm: string): void {
+    const path = this.#livePath(vmResource(vm));
+    if (!isLive(path)) return;
+    const holder = namedProcess(path);
+    const ours = this.#processes.get(vm);
+    if (holder !== null && ours !== undefined && holder.pid === ours.pid && holder.startTimeTicks === ours.startTimeTicks) return;
+    throw new VmferryError(
+      'lease-busy',
+      `Another QEMU of guest ${vm} lives on this host (process ${holder?.pid ?? 'unknown'}).`,
+      {
+        data: { resource: `vm:${vm}`, owner: this.#options.hostUuid, ...(holder === null ? {} : { pid: holder.pid }) },
+      },
+    );
+  }
+
+  #verify(resource: ResourceId, lost: (resource: ResourceId) => void): void {
+    readRecord(this.#recordPath(resource), resource).then(
+      ({ owner }) => {
+        if (owner !== this.#options.hostUuid && this.#held.delete(resourceKey(resource))) lost(resource);
+      },
+      // A record that cannot be read says nothing about its owner; the next operation on it reports it.
+      () => undefined,
+    );
+  }
+
+  #change(resources: readonly ResourceId[], rule: LeaseRule): Promise<LockState> {
+    return this.#locked(resources, async () => this.#state(resources, await this.#apply(resources, rule)));
+  }
+
+  /** Every rule is asked before the first record is written; when a write fails, those before it are put back. */
+  async #apply(resources: readonly ResourceId[], rule: LeaseRule): Promise<LeaseRecord[]> {
+    const before = await this.#read(resources);
+    const steps = resources.map((resource, index) => {
+      const old = before[index];
+      if (old === undefined) throw new VmferryError('internal', 'A lease record was not read.');
+      return { resource, old, next: rule(resource, old) };
+    });
+    // Forgotten first: what this host lets go itself is no loss that the watch should tell of.
+    for (const { resource, next } of steps) if (next.owner !== this.#options.hostUuid) this.#held.delete(resourceKey(resource));
+    const written: typeof steps = [];
+    try {
+      for (const step of steps.filter(({ old, next }) => next !== old)) {
+        written.push(step);
+        await this.#write(step.resource, step.next);
+      }
+    } catch (error) {
+      for (const { resource, old } of written.reverse()) await this.#write(resource, old).catch(() => undefined);
+      this.#remember(resources, before);
+      throw new VmferryError('lease-unavailable', `The lease of ${resources.map(resourceKey).join(', ')} cannot be written.`, {
+        cause: error,
+      });
+    }
+    const after = steps.map(({ next }) => next);
+    this.#remember(resources, after);
+    return after;
+  }
+
+  /** What this host owns now is what the watch looks after. */
+  #remember(resources: readonly ResourceId[], records: readonly LeaseRecord[]): void {
+    for (const [index, resource] of resources.entries()) {
+      if (records[index]?.owner === this.#options.hostUuid) this.#held.set(resourceKey(resource), resource);
+    }
+  }
+
+  #read(resources: readonly ResourceId[]): Promise<LeaseRecord[]> {
+    return Promise.all(resources.map((resource) => readRecord(this.#recordPath(resource), resource)));
+  }
+
+  #write(resource: ResourceId, record: LeaseRecord): Promise<void> {
+    return writeDurably(this.#recordPath(resource), formatRecord(resource, record), this.#options.hostUuid, this.#faults);
+  }
+
+  /** One operation at a time in this process, and the mutexes against the others. */
+  #locked<R>(resources: readonly ResourceId[], act: () => Promise<R>): Promise<R> {
+    if (resources.length === 0 || resources.length > RESOURCES_MAX) {
+      const detail = `A lease is taken for 1 to ${RESOURCES_MAX} resources, not for ${resources.length}.`;
+      return Promise.reject(new VmferryError('invalid-argument', detail));
+    }
+    const paths = resources.map((resource) => `${this.#base(resource)}.lk`);
+    const mine = this.#tail.then(() => withRecordLocks(paths, this.#options.clock, act));
+    this.#tail = mine.catch(() => undefined);
+    return mine;
+  }
+
+  #state(resources: readonly ResourceId[], records: readonly LeaseRecord[]): LockState {
+    const grants = resources.map((resource, index) => ({
+      key: resourceKey(resource),
+      epoch: String(records[index]?.epoch ?? 0n),
+    }));
+    return { driver: this.name, v: 1, grants };
+  }
+
+  #recordPath(resource: ResourceId): string {
+    return `${this.#base(resource)}.json`;
+  }
+
+  #livePath(resource: ResourceId): string {
+    return `${this.#base(resource)}.live.${this.#options.hostUuid}`;
+  }
+
+  /** A key that is no plain word becomes its hash; the dot keeps hashes and words apart. */
+  #base({ kind, key }: ResourceId): string {
+    const word = /^[A-Za-z0-9-]{1,64}$/.test(key) ? key : `sha256.${createHash('sha256').update(key).digest('hex')}`;
+    return join(this.#options.folder, `${kind}-${word}`);
+  }
+}
+
+export function vmResource(uuid: string): ResourceId {
+  return { kind: 'vm', key: uuid };
+}

@@ -1,0 +1,6 @@
+export { createDurably, removeDurably, syncFolder, writeDurably, writerOfTemporary } from './durable-file.js';
+export { EmbeddedLocks, type EmbeddedOptions, vmResource } from './embedded.js';
+export { type LeaseHandover, reclaimLease, returnLease, takeLease } from './handover.js';
+export type { FencingProof, LockDriver, LockState, ResourceId } from './lock-driver.js';
+export { decodeLockState, encodeLockState, resourceKey } from './lock-state.js';
+export { noLocks } from './none.js';

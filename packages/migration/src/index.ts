@@ -1,0 +1,40 @@
+export { type ConfirmedOutcome, type Coordination, coordinate, type StepName, type Steps } from './coordinator.js';
+export {
+  type Activity,
+  type DestinationEffect,
+  type DestinationEvent,
+  type DestinationState,
+  type DestinationStep,
+  type HeldReason,
+  type IncomingQemu,
+  isSettled,
+  prepared,
+  restarted,
+  type SourceWord,
+  stepDestination,
+} from './destination-machine.js';
+export {
+  type FlagName,
+  flagBits,
+  flagsInHex,
+  type MigrationFlag,
+  type MigrationFlags,
+  parseFlags,
+  supportedFlags,
+} from './flags.js';
+export { keyName, type MigrationKey, type Permit, permitDigest, permitMatches } from './key.js';
+export { type Answer, answerOf, type Decision, decide, isFinal, type OutcomeRecord, type SourcePeer } from './record.js';
+export {
+  begun,
+  hasEnded,
+  phaseOf,
+  restartedSource,
+  type SourceEffect,
+  type SourceEvent,
+  type SourceJournal,
+  type SourceStage,
+  type SourceState,
+  type SourceStep,
+  stepSource,
+  wordOf,
+} from './source-machine.js';

@@ -1,0 +1,18 @@
+export { closeFd, duplicateFd, eventfd, notifyEventfd, openFile, pipe2, resizePipe, setNonBlocking } from './descriptors.js';
+export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from './errno.js';
+export { detachSocket, takeHandle } from './handles.js';
+export { flockExclusive } from './locks.js';
+export { chownByDescriptor, type Owner } from './ownership.js';
+export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime, waitPidfd } from './processes.js';
+export { sendWithFd } from './send-with-fd.js';
+export {
+  checkUnixSocketPath,
+  resetOnClose,
+  sendWithoutDelay,
+  shutdownFd,
+  socketpair,
+  takeSocketError,
+  tcpSilentMs,
+  unixSocketPathBytesMax,
+} from './sockets.js';
+export { type PollRequest, poll, pollBits, splice } from './splice.js';

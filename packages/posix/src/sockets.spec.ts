@@ -1,0 +1,160 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants, mkdtempSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { closeFd, openFile, pipe2, setNonBlocking } from './descriptors.js';
+import { isErrno } from './errno.js';
+import { detachSocket } from './handles.js';
+import { sendWithFd } from './send-with-fd.js';
+import { checkUnixSocketPath, resetOnClose, sendWithoutDelay, shutdownFd, socketpair, takeSocketError } from './sockets.js';
+import { poll, pollBits } from './splice.js';
+
+const open: number[] = [];
+function pair(): [number, number] {
+  const [one, other] = socketpair();
+  open.push(one, other);
+  return [one, other];
+}
+afterEach(() => open.splice(0).forEach(closeFd));
+
+async function tcpPair(): Promise<{ ours: number; peer: net.Socket }> {
+  const server = net.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const peer = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  const [socket] = (await accepted) as [net.Socket];
+  server.close();
+  const ours = detachSocket(socket);
+  return { ours, peer };
+}
+
+describe('sockets', () => {
+  it('makes two ends that talk both ways, and half-closes one direction', () => {
+    const [one, other] = pair();
+    const bytes = Buffer.alloc(8);
+    writeSync(one, 'there');
+    expect(readSync(other, bytes)).toBe(5);
+    writeSync(other, 'back');
+    shutdownFd(one, 'write');
+    expect(readSync(other, bytes)).toBe(0);
+    expect(readSync(one, bytes)).toBe(4);
+    expect(() => writeSync(one, 'x')).toThrow(/EPIPE/);
+  });
+
+  it('says that a descriptor is no socket', () => {
+    const pipe = pipe2();
+    open.push(pipe.read, pipe.write);
+    for (const act of [
+      () => shutdownFd(pipe.read, 'both'),
+      () => resetOnClose(pipe.read, true),
+      () => takeSocketError(pipe.read),
+    ]) {
+      expect(act).toThrow(/ENOTSOCK/);
+    }
+  });
+
+  it('closes a TCP connection with a reset when asked to, and cleanly otherwise', async () => {
+    for (const on of [true, false]) {
+      const { ours, peer } = await tcpPair();
+      sendWithoutDelay(ours);
+      resetOnClose(ours, true);
+      if (!on) resetOnClose(ours, false);
+      const seen = new Promise((resolve) => {
+        peer.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+        peer.once('end', () => resolve('end'));
+      });
+      peer.resume();
+      closeFd(ours);
+      expect(await seen).toBe(on ? 'ECONNRESET' : 'end');
+      peer.destroy();
+    }
+  });
+
+  it('takes a pending error from a socket once', async () => {
+    const { ours, peer } = await tcpPair();
+    open.push(ours);
+    expect(takeSocketError(ours)).toBe(0);
+    peer.resetAndDestroy();
+    await once(peer, 'close');
+    expect((poll([{ fd: ours, events: 0 }], 5_000)[0] ?? 0) & pollBits.error).toBe(pollBits.error);
+    expect(takeSocketError(ours)).toBe(104);
+    expect(takeSocketError(ours)).toBe(0);
+  });
+
+  it('leaves a unix socket alone when told not to wait for more', () => {
+    const [one] = pair();
+    expect(() => sendWithoutDelay(one)).not.toThrow();
+  });
+
+  it('takes socket paths of up to 107 bytes, counted as UTF-8', () => {
+    expect(() => checkUnixSocketPath(`/${'a'.repeat(106)}`)).not.toThrow();
+    expect(() => checkUnixSocketPath(`/${'a'.repeat(107)}`)).toThrow(/107/);
+    expect(() => checkUnixSocketPath(`/${'ä'.repeat(54)}`)).toThrow(/109 bytes/);
+    expect(() => checkUnixSocketPath('')).toThrow(/empty/);
+    expect(() => checkUnixSocketPath('/run/\0x')).toThrow(/NUL/);
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 120 }), (path) => {
+        fc.pre(!path.includes('\0'));
+        if (Buffer.byteLength(path) <= 107) checkUnixSocketPath(path);
+        else expect(() => checkUnixSocketPath(path)).toThrow();
+      }),
+    );
+  });
+});
+
+/** Receives one message on its standard input, tells its text and what the descriptor in it reads, and closes. */
+const receiver = `
+import os, socket
+s = socket.socket(fileno=0)
+data, fds, flags, _ = socket.recv_fds(s, 4096, 1)
+print(data.decode(), len(fds), os.read(fds[0], 100).decode())
+`;
+
+describe('sendWithFd', () => {
+  it('hands an open file to another process together with the bytes', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'posix-'));
+    const path = join(folder, 'cargo');
+    writeFileSync(path, 'cargo of the descriptor');
+    const file = openFile(path, constants.O_RDONLY, 0);
+    rmSync(folder, { recursive: true });
+    const [ours, theirs] = pair();
+    open.push(file);
+    const child = spawn('python3', ['-c', receiver], { stdio: [theirs, 'pipe', 'inherit'] });
+    if (child.stdout === null) throw new Error('no output');
+    sendWithFd(ours, Buffer.from('{"execute":"getfd"}'), file);
+    expect(await text(child.stdout)).toBe('{"execute":"getfd"} 1 cargo of the descriptor\n');
+  });
+
+  it('refuses an empty payload and a descriptor that is not open', () => {
+    const [ours] = pair();
+    expect(() => sendWithFd(ours, new Uint8Array(0), 0)).toThrow(/at least one byte/);
+    expect(() => sendWithFd(ours, Buffer.from('x'), 987_654)).toThrow(/EBADF/);
+  });
+
+  it('never blocks: a full socket is EAGAIN, a part of the payload an error of its own', () => {
+    const [ours] = pair();
+    setNonBlocking(ours, true);
+    expect(() => sendWithFd(ours, Buffer.alloc(8_000_000), 0)).toThrow(/of 8000000 bytes|EAGAIN|EMSGSIZE/);
+    let thrown: unknown;
+    for (let tries = 0; tries < 10_000 && thrown === undefined; tries += 1) {
+      try {
+        sendWithFd(ours, Buffer.alloc(1000), 0);
+      } catch (error) {
+        thrown = error;
+      }
+    }
+    expect(isErrno(thrown, 'EAGAIN', 'SHORT-SEND')).toBe(true);
+  });
+
+  it('does not die of a receiver that is gone', () => {
+    const [ours, theirs] = socketpair();
+    open.push(ours);
+    closeFd(theirs);
+    expect(() => sendWithFd(ours, Buffer.from('x'), 0)).toThrow(/EPIPE/);
+  });
+});

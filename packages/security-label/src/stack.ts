@@ -1,0 +1,42 @@
+import type { LabelledDomain, SecurityDriver } from './security-driver.js';
+
+/** Two drivers as one: the second after the first, and undone in the other order. */
+export function stackLabels(first: SecurityDriver, second: SecurityDriver): SecurityDriver {
+  const undoFirst = async (act: Promise<void>, undo: () => Promise<void>) => {
+    try {
+      await act;
+    } catch (error) {
+      // The first error is the one to tell; a clean-up that fails too is in the memory of its driver.
+      await undo().catch(() => undefined);
+      throw error;
+    }
+  };
+  return {
+    name: `${first.name}+${second.name}`,
+    user: first.user ?? second.user,
+    async labelAll(domain) {
+      await first.labelAll(domain);
+      await undoFirst(second.labelAll(domain), () => first.restoreAll(domain, { migrated: false }));
+    },
+    restoreAll: (domain, how) => both(second.restoreAll(domain, how), () => first.restoreAll(domain, how)),
+    async labelPath(domain, path) {
+      await first.labelPath(domain, path);
+      await undoFirst(second.labelPath(domain, path), () => first.restorePath(domain, path));
+    },
+    restorePath: (domain, path) => both(second.restorePath(domain, path), () => first.restorePath(domain, path)),
+    async labelImageFd(domain: LabelledDomain, fd: number) {
+      await first.labelImageFd(domain, fd);
+      await second.labelImageFd(domain, fd);
+    },
+  };
+}
+
+/** Does the other also when the one fails; the first error is the error. */
+async function both(one: Promise<void>, other: () => Promise<void>): Promise<void> {
+  const failed = await one.then(
+    () => null,
+    (error: unknown) => ({ error }),
+  );
+  await other();
+  if (failed !== null) throw failed.error;
+}

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+const dist = new URL('../dist/index.js', import.meta.url).href;
+
+/** A process that runs an app whose service and close are these expressions. */
+function appProcess(o: { start?: string; drain?: string; after?: string }) {
+  const code = `
+    import { createLogger, runApp } from ${JSON.stringify(dist)};
+    const log = createLogger({ app: 'tunnel-relay', level: 'info', hostName: 'spec' });
+    const alive = setInterval(() => {}, 1000);
+    await runApp(log, async () => {
+      ${o.start ?? ''}
+      return { service: { drain: ${o.drain ?? 'async () => {}'} }, url: 'http://here', close: async () => clearInterval(alive) };
+    });
+    ${o.after ?? ''}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  return {
+    child,
+    ready: once(createInterface(child.stdout), 'line').then(([line]) => JSON.parse(String(line)) as unknown),
+    ended: once(child, 'close').then(([status]) => ({ status: status as number, errors })),
+  };
+}
+
+describe('runApp', () => {
+  it('says that it is ready, drains on SIGTERM and ends with 0', async () => {
+    const app = appProcess({});
+    expect(await app.ready).toEqual({ ready: true, url: 'http://here' });
+    app.child.kill('SIGTERM');
+    expect(await app.ended).toMatchObject({ status: 0, errors: expect.stringContaining('draining') });
+  });
+
+  it('a second signal does not wait for the drain', async () => {
+    const app = appProcess({ drain: '() => { process.stdout.write("draining\\n"); return new Promise(() => {}); }' });
+    await app.ready;
+    const draining = once(app.child.stdout ?? app.child, 'data');
+    app.child.kill('SIGTERM');
+    await draining;
+    app.child.kill('SIGINT');
+    expect((await app.ended).status).toBe(1);
+  });
+
+  it.each([
+    ['an error that nobody caught', 'setImmediate(() => { throw new Error("a defect"); });'],
+    ['a rejection that nobody handled', 'void Promise.reject(new Error("a defect"));'],
+  ])('%s is logged and ends it with 70', async (_name, after) => {
+    expect(await appProcess({ after }).ended).toMatchObject({ status: 70, errors: expect.stringContaining('a defect') });
+  });
+
+  it('a start that is refused ends with 1', async () => {
+    const app = appProcess({ start: 'throw new Error("no disk");' });
+    app.ready.catch(() => undefined);
+    expect(await app.ended).toMatchObject({ status: 1, errors: expect.stringContaining('no disk') });
+  });
+});

@@ -1,0 +1,161 @@
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { VersionReply } from '@vmferry/api';
+import { VmferryError } from '@vmferry/errors';
+import type { Clock, Random } from '@vmferry/seams';
+import type { Express } from 'express';
+import { type Authenticator, isLoopback } from './authentication.js';
+import { routeFaults } from './describe-routes.js';
+import { expressApp } from './express-app.js';
+import type { Log } from './log.js';
+import type { Metrics } from './metrics.js';
+import { writeRawProblem } from './raw-response.js';
+import type { Route, UpgradeRoute } from './route.js';
+import { type ReadyCheck, standardRoutes } from './standard-routes.js';
+import { upgradeListener } from './upgrades.js';
+
+/** Threats, row 12. Upgraded sockets have left the server: their timers are their owner's. */
+export interface ServerLimits {
+  readonly headersTimeoutMs: number;
+  /** For reading a request; an answer may take as long as its step. */
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly headerBytesMax: number;
+  readonly connectionsMax: number;
+  /** How long a drain waits for requests that are being served. */
+  readonly drainTimeoutMs: number;
+}
+
+export const serverLimits: ServerLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 5_000,
+  headerBytesMax: 16_384,
+  connectionsMax: 1_024,
+  drainTimeoutMs: 10_000,
+};
+
+export interface ServiceOptions {
+  readonly app: VersionReply['app'];
+  readonly routes: readonly Route[];
+  readonly upgrades?: readonly UpgradeRoute[];
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly authenticator: Authenticator;
+  readonly limits?: Partial<ServerLimits>;
+  version(): VersionReply;
+  ready(): Promise<Readonly<Record<string, ReadyCheck>>>;
+}
+
+export interface Service {
+  readonly app: Express;
+  readonly server: http.Server;
+  /** Throws 'invalid-argument' for an address off loopback without credentials, or one that cannot be bound. */
+  listen(at: { readonly host: string; readonly port: number }): Promise<{ readonly url: string }>;
+  /** Refuses new work, ends streams and long polls, and resolves when the running requests are answered or their time is over. */
+  drain(): Promise<void>;
+}
+
+/** Everything of an app's HTTP side. A registry with faults (`routeFaults`) throws: the app does not start. */
+export function createService(options: ServiceOptions): Service {
+  const bounds = { ...serverLimits, ...options.limits };
+  const draining = new AbortController();
+  const upgrades = options.upgrades ?? [];
+  const freshRequestId = () => options.random.uuid();
+  const isDraining = () => draining.signal.aborted;
+  const routes = [...standardRoutes({ ...options, upgrades, isDraining }), ...options.routes];
+  const faults = routeFaults(routes);
+  if (faults.length > 0) throw new Error(`the routes of ${options.app} have faults: ${faults.join('; ')}`);
+
+  const app = expressApp({ ...options, routes, upgrades, draining: draining.signal, freshRequestId });
+  const server = createServer(app, bounds);
+  server.on('clientError', answerClientError);
+  server.on('upgrade', upgradeListener({ upgrades, log: options.log, freshRequestId, isDraining }));
+  const upgraded = upgradedSockets(server);
+  return {
+    app,
+    server,
+    listen: (at) => listen(server, options, at),
+    async drain() {
+      draining.abort(new VmferryError('draining', 'The service is shutting down.'));
+      if (!server.listening) return;
+      const cut = options.clock.after(bounds.drainTimeoutMs, () => {
+        server.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
+      });
+      await closed(server);
+      cut.cancel();
+    },
+  };
+}
+
+function createServer(app: Express, bounds: ServerLimits): http.Server {
+  const server = http.createServer(
+    {
+      maxHeaderSize: bounds.headerBytesMax,
+      headersTimeout: bounds.headersTimeoutMs,
+      requestTimeout: bounds.requestTimeoutMs,
+      keepAliveTimeout: bounds.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(1_000, bounds.headersTimeoutMs),
+    },
+    app,
+  );
+  server.maxConnections = bounds.connectionsMax;
+  server.maxRequestsPerSocket = 1_000;
+  return server;
+}
+
+/** A request that never became one: it still gets a problem document, as long as nothing else was written. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET') socket.destroy();
+  else if (error.code === 'HPE_HEADER_OVERFLOW') {
+    writeRawProblem(socket, new VmferryError('malformed-request', 'The header of the request is too large.'), { status: 431 });
+  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    writeRawProblem(socket, new VmferryError('request-timeout', 'The request was not sent in time.'), { status: 408 });
+  } else writeRawProblem(socket, new VmferryError('malformed-request', 'This is not an HTTP/1.1 request.'));
+}
+
+async function listen(
+  server: http.Server,
+  options: ServiceOptions,
+  at: { host: string; port: number },
+): Promise<{ url: string }> {
+  if (options.authenticator.t === 'local') {
+    if (!isLoopback(at.host)) {
+      const detail = `Without credentials this app listens on loopback only, not on ${at.host}; give a credentials file or listen on 127.0.0.1.`;
+      throw new VmferryError('invalid-argument', detail);
+    }
+    options.log.warn('no credentials are configured: every caller on loopback has every permission');
+  }
+  await new Promise<void>((resolve, reject) => {
+    const refuse = (cause: Error) =>
+      reject(new VmferryError('invalid-argument', `Cannot listen on ${at.host}:${at.port}: ${cause.message}`, { cause }));
+    server.once('error', refuse);
+    server.listen(at.port, at.host, () => {
+      server.off('error', refuse);
+      resolve();
+    });
+  });
+  // A TCP server that listens has an AddressInfo; a string is a pipe's, and null comes before `listening`.
+  const { address, port, family } = server.address() as AddressInfo;
+  return { url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` };
+}
+
+/** The sockets that left the server by an upgrade and are still Node's: `closeAllConnections` does not know them any more. */
+function upgradedSockets(server: http.Server): ReadonlySet<Duplex> {
+  const sockets = new Set<Duplex>();
+  server.on('upgrade', (_request, socket: Duplex) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+function closed(server: http.Server): Promise<void> {
+  const done = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  return done;
+}

@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest';
+import { readArguments } from './arguments.js';
+
+it('measures the idle guest and the small one in five rounds unless told otherwise', () => {
+  expect(readArguments([])).toEqual({ rounds: 5, guests: ['idle', 'boot-sector'], fillMib: 200, dirtyMib: 20, json: null });
+});
+
+it('takes each option', () => {
+  const argv = [
+    '--rounds',
+    '9',
+    '--guest',
+    'filled',
+    '--guest=dirtying',
+    '--guest',
+    'filled',
+    '--fill',
+    '64',
+    '--dirty',
+    '8',
+    '--json',
+    '/tmp/x',
+  ];
+  expect(readArguments(argv)).toEqual({ rounds: 9, guests: ['filled', 'dirtying'], fillMib: 64, dirtyMib: 8, json: '/tmp/x' });
+});
+
+it.each([
+  [['--rounds', '0'], /--rounds is a whole number from 1/],
+  [['--rounds', '2.5'], /--rounds/],
+  [['--fill', 'lots'], /--fill/],
+  [['--guest', 'windows'], /--guest is one of boot-sector/],
+  [['--fast'], /--fast/],
+  [['idle'], /idle/],
+])('refuses %j', (argv, message) => {
+  expect(() => readArguments(argv)).toThrow(message);
+});

@@ -1,0 +1,58 @@
+import { parseArgs } from 'node:util';
+
+const guestNames = ['boot-sector', 'idle', 'filled', 'dirtying'] as const;
+export type GuestName = (typeof guestNames)[number];
+
+export interface BenchArguments {
+  /** Measured rounds of each way, after one that warms up; at least 1. */
+  readonly rounds: number;
+  readonly guests: readonly GuestName[];
+  /** MiB that the guests `filled` and `dirtying` fill with incompressible content. */
+  readonly fillMib: number;
+  /** MiB that the guest `dirtying` rewrites each second. */
+  readonly dirtyMib: number;
+  /** Where every single figure goes, as JSON; null for the table alone. */
+  readonly json: string | null;
+}
+
+export const usage = `usage: pnpm bench [--rounds N] [--guest NAME]... [--fill MIB] [--dirty MIB] [--json FILE]
+  --rounds N    measured rounds of each way, interleaved (default 5)
+  --guest NAME  ${guestNames.join(', ')}; may be repeated (default: idle and boot-sector)
+  --fill MIB    what 'filled' and 'dirtying' fill (default 200)
+  --dirty MIB   what 'dirtying' rewrites each second (default 20)
+  --json FILE   writes every figure there`;
+
+/** Throws an Error whose message is for the user. */
+export function readArguments(argv: readonly string[]): BenchArguments {
+  const { values } = parseArgs({
+    args: [...argv],
+    strict: true,
+    options: {
+      rounds: { type: 'string', default: '5' },
+      guest: { type: 'string', multiple: true, default: ['idle', 'boot-sector'] },
+      fill: { type: 'string', default: '200' },
+      dirty: { type: 'string', default: '20' },
+      json: { type: 'string' },
+    },
+  });
+  return {
+    rounds: whole('--rounds', values.rounds, 1, 1_000),
+    guests: [...new Set(values.guest.map(guestOf))],
+    fillMib: whole('--fill', values.fill, 1, 16_384),
+    dirtyMib: whole('--dirty', values.dirty, 1, 4_096),
+    json: values.json ?? null,
+  };
+}
+
+function whole(option: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max)
+    throw new Error(`${option} is a whole number from ${min} to ${max}, not '${text}'.`);
+  return value;
+}
+
+function guestOf(text: string): GuestName {
+  const found = guestNames.find((name) => name === text);
+  if (found === undefined) throw new Error(`--guest is one of ${guestNames.join(', ')}, not '${text}'.`);
+  return found;
+}

@@ -1,0 +1,26 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { summarise } from './statistics.js';
+
+it('takes the middle one, and the mean of two', () => {
+  expect(summarise([9, 1, 5])).toEqual({ median: 5, min: 1, max: 9 });
+  expect(summarise([4, 1, 3, 100])).toEqual({ median: 3.5, min: 1, max: 100 });
+  expect(summarise([7])).toEqual({ median: 7, min: 7, max: 7 });
+});
+
+it('has as many values above the median as below it, in any order', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer(), { minLength: 1, maxLength: 50 }), (values) => {
+      const { median, min, max } = summarise(values);
+      const below = values.filter((value) => value < median).length;
+      const above = values.filter((value) => value > median).length;
+      expect(Math.max(below, above)).toBeLessThanOrEqual(values.length / 2);
+      expect([min <= median, median <= max]).toEqual([true, true]);
+      expect(summarise([...values].reverse())).toEqual({ median, min, max });
+    }),
+  );
+});
+
+it('refuses to make a figure of nothing', () => {
+  expect(() => summarise([])).toThrow(RangeError);
+});

@@ -1,0 +1,150 @@
+import { limits } from '@vmferry/api';
+import type { SourceAgentClient } from '@vmferry/client';
+import { VmferryError } from '@vmferry/errors';
+import type { Command } from 'commander';
+import { domainOf } from '../arguments.js';
+import { examples } from '../examples.js';
+import { acts, type Call, connectOption, type Room } from '../leaf.js';
+import { domainFacts, domainTable, isActive } from './domain-text.js';
+
+/** `vmferry domain ...`: the domains of one host, in virsh's words. */
+export function addDomainCommands(program: Command, room: Room): void {
+  const domain = program
+    .command('domain')
+    .description('define, start, look at and stop the domains of a host')
+    .summary('domains of a host');
+  addDefining(domain, room);
+  addLooking(domain, room);
+  addActing(domain, room);
+}
+
+function leafOf(domain: Command, name: string, description: string): Command {
+  return domain
+    .command(name)
+    .description(description)
+    .addOption(connectOption('source-agent (default: VMFERRY_URL, else http://127.0.0.1:7801)'));
+}
+
+function addDefining(domain: Command, room: Room): void {
+  const define = leafOf(
+    domain,
+    'define',
+    'define a persistent domain from an XML file, or change its definition; it is not started',
+  )
+    .argument('<file>', 'domain XML of at most 1 MiB; - reads stdin')
+    .addHelpText(
+      'after',
+      examples('domain define web.xml', 'domain dumpxml web | vmferry domain define - -c http://192.0.2.7:7801'),
+    );
+  acts(room, define, async (call) => {
+    const made = await call.source().createDomain({ xml: await readXml(call) });
+    call.print(`Domain '${made.name}' defined from ${call.args[0]}\n`, made);
+    return undefined;
+  });
+
+  const create = leafOf(domain, 'create', 'start a transient domain from an XML file; its definition is gone when it stops')
+    .argument('<file>', 'domain XML of at most 1 MiB; - reads stdin')
+    .option('--paused', 'leave the guest paused')
+    .addHelpText('after', examples('domain create probe.xml', 'domain create probe.xml --paused'));
+  acts<{ paused?: true }>(room, create, async (call) => {
+    const made = await call
+      .source()
+      .createDomain({ xml: await readXml(call), transient: true, paused: call.options.paused === true });
+    call.print(`Domain '${made.name}' created from ${call.args[0]}\n`, made);
+    return undefined;
+  });
+}
+
+function addLooking(domain: Command, room: Room): void {
+  const list = leafOf(domain, 'list', 'list the active domains')
+    .option('--all', 'list those that are shut off too')
+    .addHelpText('after', examples('domain list', 'domain list --all --json'));
+  acts<{ all?: true }>(room, list, async (call) => {
+    const { domains } = await call.source().domains();
+    const shown = call.options.all === true ? domains : domains.filter(isActive);
+    call.print(domainTable(shown), { domains: shown });
+    return undefined;
+  });
+
+  const show = leafOf(domain, 'show', 'show what is known of a domain').argument('<domain>', 'name or uuid', domainOf);
+  acts(room, show.addHelpText('after', examples('domain show web')), async (call) => {
+    const shown = await call.source().domain(nameOf(call));
+    call.print(domainFacts(shown), shown);
+    return undefined;
+  });
+
+  const dumpxml = leafOf(domain, 'dumpxml', 'print the definition of a domain as XML').argument(
+    '<domain>',
+    'name or uuid',
+    domainOf,
+  );
+  acts(room, dumpxml.addHelpText('after', examples('domain dumpxml web > web.xml')), async (call) => {
+    const document = await call.source().domainXml(nameOf(call));
+    call.print(document.xml.endsWith('\n') ? document.xml : `${document.xml}\n`, document);
+    return undefined;
+  });
+}
+
+function addActing(domain: Command, room: Room): void {
+  const start = leafOf(domain, 'start', 'start a defined domain')
+    .argument('<domain>', 'name or uuid', domainOf)
+    .option('--paused', 'leave the guest paused')
+    .addHelpText('after', examples('domain start web', 'domain start web --paused'));
+  acts<{ paused?: true }>(room, start, async (call) => {
+    const started = await call.source().start(nameOf(call), { paused: call.options.paused === true });
+    call.print(`Domain '${started.name}' started\n`, started);
+    return undefined;
+  });
+
+  addVerb(domain, room, 'suspend', 'stop the CPUs of a running domain; it stays in memory', 'suspended', (agent, name) =>
+    agent.suspend(name),
+  );
+  addVerb(domain, room, 'resume', 'let the CPUs of a suspended domain run again', 'resumed', (agent, name) => agent.resume(name));
+  addVerb(domain, room, 'shutdown', 'ask the guest to shut down; returns at once', 'is being shut down', (agent, name) =>
+    agent.shutdown(name),
+  );
+  addVerb(
+    domain,
+    room,
+    'destroy',
+    'end the QEMU of a domain at once; the guest loses what it did not write',
+    'destroyed',
+    (agent, name) => agent.destroy(name),
+  );
+  addVerb(
+    domain,
+    room,
+    'undefine',
+    'forget the definition of a domain; a running one goes on as transient',
+    'has been undefined',
+    async (agent, name) => {
+      await agent.undefineDomain(name);
+      return { name };
+    },
+  );
+}
+
+type Verb = (agent: SourceAgentClient, name: string) => Promise<{ readonly name: string }>;
+
+function addVerb(domain: Command, room: Room, name: string, description: string, done: string, act: Verb): void {
+  const command = leafOf(domain, name, description)
+    .argument('<domain>', 'name or uuid', domainOf)
+    .addHelpText('after', examples(`domain ${name} web`));
+  acts(room, command, async (call) => {
+    const result = await act(call.source(), nameOf(call));
+    call.print(`Domain '${result.name}' ${done}\n`, result);
+    return undefined;
+  });
+}
+
+const nameOf = ({ args }: Call<unknown>): string => args[0] ?? '';
+
+async function readXml({ context, args }: Call<unknown>): Promise<string> {
+  const path = args[0] ?? '-';
+  const xml = await context.readInput(path);
+  if (Buffer.byteLength(xml) <= limits.domainXmlBytesMax) return xml;
+  throw new VmferryError(
+    'xml-too-large',
+    `${path} has more than ${limits.domainXmlBytesMax} bytes, which no domain definition may have.`,
+  );
+}

@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { VmferryError } from '@vmferry/errors';
+
+/**
+ * A short folder for sockets: a unix socket path has 107 bytes (toolchain, Descriptors), a state folder may lie deep. One state
+ * folder always gets the same one, so that a restarted host finds the sockets of its running guests.
+ */
+export function defaultRuntimeDir(
+  stateDir: string,
+  place: { readonly isRoot: boolean; readonly xdgRuntimeDir: string | undefined; readonly tmpDir: string },
+): string {
+  const digest = createHash('sha256').update(resolve(stateDir)).digest('hex').slice(0, 10);
+  const parent = place.isRoot ? '/run' : place.xdgRuntimeDir || place.tmpDir;
+  return join(parent, `vmferry-${digest}`);
+}
+
+/**
+ * Makes the folder, which may lie where everybody can write: another user's folder or a link there would hand our monitors to them.
+ * QEMU's own user passes through it to its sockets, hence 0711. Throws 'invalid-argument'.
+ */
+export function makeRuntimeDir(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o711 });
+  const found = lstatSync(path);
+  if (found.isDirectory() && found.uid === process.geteuid?.() && (found.mode & 0o022) === 0) return;
+  const detail = `The runtime folder ${path} must be a folder of this user that nobody else can write to; give another one with --runtime-dir.`;
+  throw new VmferryError('invalid-argument', detail);
+}

@@ -1,0 +1,116 @@
+import type { FlagName } from '@vmferry/migration';
+import { type Command, Option } from 'commander';
+import { agentUrl, bandwidthOf, domainNameOf, domainOf, downtimeOf, migrationIdOf } from '../arguments.js';
+import { examples } from '../examples.js';
+import { type ExitCode, exitCodes } from '../exit-code.js';
+import { acts, type Call, connectOption, type Room } from '../leaf.js';
+import type { Drive, Wish } from './drive.js';
+import { driveManaged } from './drive-managed.js';
+import { detach, drivePeerToPeer } from './drive-peer-to-peer.js';
+import { reporterOf } from './reporter.js';
+
+interface MigrateOptions {
+  readonly live?: true;
+  readonly p2p?: true;
+  readonly managed?: true;
+  readonly tunnelled?: true;
+  readonly direct?: true;
+  readonly persistent?: true;
+  readonly undefinesource?: true;
+  readonly suspend?: true;
+  readonly dname?: string;
+  readonly xml?: string;
+  readonly bandwidth?: number;
+  readonly downtime?: number;
+  readonly id?: string;
+  readonly detach?: true;
+}
+
+const exitCodesHelp = `
+Exit codes:
+  0    the guest runs on the destination
+  1    it failed or was cancelled, and the guest is safe on the source
+  2    the command line cannot be read
+  3    the outcome is not known or a guest is held: a person must look
+  130  Ctrl-C: the first asks for a cancel, the second stops watching; a guest that moved all the same is 0`;
+
+/** `vmferry migrate`. */
+export function addMigrateCommand(program: Command, room: Room): void {
+  const command = program
+    .command('migrate')
+    .summary('move a running guest to another host')
+    .description(
+      'Moves a running guest to the host of another destination-agent and waits for the end. By default the source-agent drives (--p2p) and the memory goes through the tunnel (--tunnelled).',
+    )
+    .argument('<domain>', 'name or uuid of a running domain', domainOf)
+    .argument('<dest-url>', "base URL of the destination host's destination-agent, such as http://192.0.2.7:7802", agentUrl)
+    .addOption(connectOption("source-agent of the guest's host (default: VMFERRY_URL, else http://127.0.0.1:7801)"))
+    .option('--live', 'let the guest run while its memory is sent; without it the guest is paused for the whole transfer')
+    .addOption(new Option('--p2p', 'the source-agent drives the migration (default)').conflicts('managed'))
+    .addOption(
+      new Option('--managed', 'this command drives the five steps at both agents; it must stay until the end').conflicts([
+        'p2p',
+        'detach',
+      ]),
+    )
+    .addOption(new Option('--tunnelled', 'send the memory through the relays of both hosts (default)').conflicts('direct'))
+    .addOption(new Option('--direct', 'send the memory from QEMU to QEMU over one connection').conflicts('tunnelled'))
+    .option('--persistent', 'keep the definition on the destination')
+    .option('--undefinesource', 'forget the definition on the source, after success only')
+    .option('--suspend', 'leave the guest paused on the destination')
+    .option('--dname <name>', 'name of the domain on the destination', domainNameOf)
+    .option('--xml <file>', 'definition for the destination; refused when it would change what the guest sees; - reads stdin')
+    .option('--bandwidth <MiB/s>', 'limit of the transfer, MiB/s, 1 to 1048576', bandwidthOf)
+    .option('--downtime <ms>', 'longest stop of the guest at the switch, milliseconds, 1 to 60000', downtimeOf)
+    .option('--id <id>', 'id of the migration: 1 to 64 letters, digits, - or _ (default: a random uuid)', migrationIdOf)
+    .option('--detach', 'return as soon as the migration has begun')
+    .addHelpText('after', exitCodesHelp)
+    .addHelpText(
+      'after',
+      examples(
+        'migrate web http://192.0.2.7:7802 --live --persistent --undefinesource',
+        'migrate web http://192.0.2.7:7802 --live --managed --direct --bandwidth 512',
+        'migrate web http://192.0.2.7:7802 --live --json | jq .guest.runningOn',
+      ),
+    );
+  acts<MigrateOptions>(room, command, migrate);
+}
+
+async function migrate(call: Call<MigrateOptions>): Promise<ExitCode> {
+  const { context, options, json } = call;
+  const drive: Drive = { context, source: call.source(), wish: await wishOf(call), reporter: reporterOf(context, json) };
+  if (options.managed === true) return driveManaged(drive);
+  if (options.detach !== true) return drivePeerToPeer(drive);
+  const exitCode = await detach(drive);
+  const { id } = drive.wish;
+  if (exitCode === exitCodes.done)
+    call.print(`Migration ${id} has begun; \`vmferry migration watch ${id}\` follows it\n`, { id });
+  return exitCode;
+}
+
+async function wishOf({ context, args, options }: Call<MigrateOptions>): Promise<Wish> {
+  const [domain = '', destination = ''] = args;
+  return {
+    id: options.id ?? context.random.uuid(),
+    domain,
+    destination,
+    flags: flagsOf(options),
+    ...(options.dname === undefined ? {} : { destinationName: options.dname }),
+    ...(options.xml === undefined ? {} : { xml: await context.readInput(options.xml) }),
+    ...(options.bandwidth === undefined ? {} : { bandwidthMibPerSec: options.bandwidth }),
+    ...(options.downtime === undefined ? {} : { downtimeMsMax: options.downtime }),
+  };
+}
+
+/** The flags of the protocol (libvirt-protocol, A5) for virsh's words. */
+function flagsOf(options: MigrateOptions): FlagName[] {
+  const chosen: readonly (readonly [FlagName, boolean])[] = [
+    ['LIVE', options.live === true],
+    ['PEER2PEER', options.managed !== true],
+    ['TUNNELLED', options.direct !== true],
+    ['PERSIST_DEST', options.persistent === true],
+    ['UNDEFINE_SOURCE', options.undefinesource === true],
+    ['PAUSED', options.suspend === true],
+  ];
+  return chosen.filter(([, isChosen]) => isChosen).map(([flag]) => flag);
+}

@@ -1,0 +1,68 @@
+import type { MigrationResource } from '@vmferry/api';
+import { percentOf } from '../output/progress-line.js';
+import { factsText, tableText } from '../output/table.js';
+import { bytesText, durationText, rateText } from '../output/units.js';
+
+export function migrationTable(migrations: readonly MigrationResource[]): string {
+  const rows = migrations.map((migration) => [
+    migration.id,
+    migration.domain.name,
+    migration.side,
+    migration.state,
+    migration.phase,
+    `${percentOf(migration)}%`,
+    migration.guest.runningOn,
+    migration.createdAt,
+  ]);
+  return tableText(['Id', 'Domain', 'Side', 'State', 'Phase', 'Sent', 'Guest on', 'Created'], rows);
+}
+
+export function migrationFacts(migration: MigrationResource): string {
+  const { guest, mode, parameters, progress, cancel, held, error } = migration;
+  return factsText([
+    ['Id', migration.id],
+    ['Domain', `${migration.domain.name} (${migration.domain.uuid})`],
+    ...(migration.domain.destinationName === migration.domain.name
+      ? []
+      : [['Name there', migration.domain.destinationName] as const]),
+    ['State', `${migration.state}, ${migration.phase}`],
+    ['Guest on', guest.detail === '' ? guest.runningOn : `${guest.runningOn} (${guest.detail})`],
+    ['Outcome', migration.outcome ?? 'not asked yet'],
+    ['Source', sideText(migration.source)],
+    ['Destination', sideText(migration.destination)],
+    ['Mode', `${mode.driver}, ${mode.transport}`],
+    ['Flags', migration.flags.join(', ') || 'none'],
+    ['Bandwidth', parameters.bandwidthBytesPerSec === null ? 'unlimited' : rateText(parameters.bandwidthBytesPerSec)],
+    ['Downtime limit', `${parameters.downtimeMsMax} ms`],
+    ...(progress === null ? [] : progressFacts(progress)),
+    ['Phases', migration.phaseTransitions.map(({ phase, side, at }) => `${at} ${phase} at the ${side}`).join('\n') || 'none yet'],
+    ...(cancel === null
+      ? []
+      : [['Cancel', `${cancel.outcome}, asked by ${cancel.requestedBy} at ${cancel.requestedAt}`] as const]),
+    ...(held === null ? [] : [['Held', `${held.reason}, since ${held.since}\n${held.hint}`] as const]),
+    ...(error === null ? [] : [['Error', `${error.detail} (${error.code})`] as const]),
+    ['Created', migration.createdAt],
+    ['Finished', migration.finishedAt ?? 'no'],
+  ]);
+}
+
+const sideText = ({ agent, hostName, state }: MigrationResource['source']): string =>
+  [hostName ?? 'unknown host', agent ?? 'unknown agent', state].join(', ');
+
+function progressFacts(progress: NonNullable<MigrationResource['progress']>): [string, string][] {
+  const { memory, downtime, hint } = progress;
+  return [
+    [
+      'Memory',
+      `${bytesText(memory.processedBytes)} sent, ${bytesText(memory.remainingBytes)} of ${bytesText(memory.totalBytes)} left, pass ${memory.iteration}`,
+    ],
+    ['Rate', `${rateText(progress.throughputBytesPerSec)}, dirty ${rateText(memory.dirtyRateBytesPerSec)}`],
+    [
+      'Downtime',
+      `measured ${msText(downtime.actualMs)}, expected ${msText(downtime.expectedMs)}, QEMU's limit ${downtime.limitMs} ms`,
+    ],
+    ...(hint === null ? [] : [['Hint', hint] as [string, string]]),
+  ];
+}
+
+const msText = (ms: number | null): string => (ms === null ? 'unknown' : durationText(ms));

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { cancelled, failed, migrationOf, needsAttention, succeeded } from '../spec/fixtures.js';
+import { percentOf, progressLine, summaryText } from './progress-line.js';
+
+const running = migrationOf();
+const progress = running.progress;
+if (progress === null) throw new Error('the fixture has progress');
+
+describe('the progress line', () => {
+  it.each([
+    [
+      'in the first pass',
+      running,
+      'web: perform  43%  34.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 45.6 MiB left, downtime limit 10 ms',
+    ],
+    [
+      'in a later pass',
+      migrationOf({ progress: { ...progress, memory: { ...progress.memory, iteration: 4, remainingBytes: 4_096 } } }),
+      'web: perform  99%  34.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 4.0 KiB left, downtime limit 10 ms, pass 4',
+    ],
+    ['before there is progress', migrationOf({ phase: 'prepare', progress: null }), 'web: prepare'],
+    ['before it begins', migrationOf({ state: 'PENDING', progress: null }), 'web: waiting'],
+    ['while cancelling', migrationOf({ state: 'CANCELLING', progress: null }), 'web: perform, cancelling'],
+    ['when it needs attention', { ...needsAttention, progress: null }, 'web: finish, needs attention'],
+  ])('%s', (_, migration, line) => expect(progressLine(migration)).toBe(line));
+
+  it('says 100 % of a success only', () => {
+    const none = { ...progress, memory: { ...progress.memory, remainingBytes: 0 } };
+    expect(percentOf(migrationOf({ progress: none }))).toBe(99);
+    expect(percentOf(succeeded)).toBe(100);
+    expect(percentOf(migrationOf({ progress: { ...none, memory: { ...none.memory, totalBytes: 0 } } }))).toBe(0);
+    expect(percentOf(migrationOf({ progress: { ...none, memory: { ...none.memory, remainingBytes: 1e12 } } }))).toBe(0);
+  });
+});
+
+describe('the summary', () => {
+  it('of a success names where the guest runs and the measured downtime', () => {
+    expect(summaryText(succeeded)).toBe(
+      "web: succeeded after 1.23 s; the guest is on the destination, host-b\n  83.1 MiB sent in 3 passes, measured downtime 14 ms (QEMU's limit 10 ms)\n",
+    );
+  });
+
+  it('of a success under another name uses it', () => {
+    expect(summaryText({ ...succeeded, domain: { ...succeeded.domain, destinationName: 'web2' } })).toMatch(/^web2: succeeded/);
+  });
+
+  it('never makes up a downtime', () => {
+    const unknown = { ...succeeded, progress: { ...progress, downtime: { ...progress.downtime, actualMs: null } } };
+    expect(summaryText(unknown)).toContain('downtime not measured');
+  });
+
+  it.each([
+    [
+      'a failure',
+      failed,
+      'web: failed after 1.23 s; the guest is on the source, host-a\n  34.2 MiB sent in 1 pass\n  outcome record: aborted\n',
+    ],
+    [
+      'a cancel',
+      cancelled,
+      'web: cancelled after 1.23 s; the guest is on the source, host-a\n  34.2 MiB sent in 1 pass\n  outcome record: aborted\n',
+    ],
+    [
+      'one that is held',
+      needsAttention,
+      'web: finish, needs attention; where the guest runs is not known (paused here)\n  34.2 MiB sent in 1 pass\n  outcome record: unknown\n' +
+        '  held since 2026-01-01T00:00:01.000Z: the destination does not answer\n  hint: fence one side, then resolve\n',
+    ],
+  ])('of %s', (_, migration, text) => expect(summaryText(migration)).toBe(text));
+});

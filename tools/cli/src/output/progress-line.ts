@@ -1,0 +1,106 @@
+import type { MigrationResource } from '@vmferry/api';
+import { bytesText, durationText, rateText } from './units.js';
+
+/**
+ * Where a migration is, on one line: phase, percent, transferred, rate, dirty rate, remaining, downtime limit. The percent is the
+ * part of guest memory that the destination holds in its present form; it falls when the guest writes faster than we send.
+ */
+export function progressLine(migration: MigrationResource): string {
+  const { progress } = migration;
+  const head = `${migration.domain.name}: ${phaseText(migration)}`;
+  if (progress === null) return head;
+  const { memory, downtime } = progress;
+  const parts = [
+    `${bytesText(memory.processedBytes)} sent`,
+    rateText(progress.throughputBytesPerSec),
+    `dirty ${rateText(memory.dirtyRateBytesPerSec)}`,
+    `${bytesText(memory.remainingBytes)} left`,
+    `downtime limit ${downtime.limitMs} ms`,
+    ...(memory.iteration > 1 ? [`pass ${memory.iteration}`] : []),
+  ];
+  return `${head} ${String(percentOf(migration)).padStart(3)}%  ${parts.join(', ')}`;
+}
+
+/** 0 to 100; 100 only when the migration has succeeded. */
+export function percentOf(migration: MigrationResource): number {
+  if (migration.state === 'SUCCEEDED') return 100;
+  const memory = migration.progress?.memory;
+  if (memory === undefined || memory.totalBytes <= 0) return 0;
+  const held = ((memory.totalBytes - memory.remainingBytes) / memory.totalBytes) * 100;
+  return Math.min(99, Math.max(0, Math.floor(held)));
+}
+
+function phaseText({ state, phase }: MigrationResource): string {
+  switch (state) {
+    case 'PENDING':
+      return 'waiting';
+    case 'RUNNING':
+      return phase;
+    case 'CANCELLING':
+      return `${phase}, cancelling`;
+    case 'SUCCEEDED':
+      return 'succeeded';
+    case 'FAILED':
+      return 'failed';
+    case 'CANCELLED':
+      return 'cancelled';
+    case 'NEEDS_ATTENTION':
+      return `${phase}, needs attention`;
+  }
+}
+
+/** Fits a line to a terminal, which would wrap it and leave rubbish behind when it is redrawn. */
+export const fitted = (line: string, columns: number): string =>
+  line.length < columns ? line : `${line.slice(0, Math.max(0, columns - 2))}…`;
+
+/** What became of the guest, in a few lines: where it runs first. */
+export function summaryText(migration: MigrationResource): string {
+  return summaryLines(migration)
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function summaryLines(migration: MigrationResource): string[] {
+  const { domain, guest, held, progress, outcome } = migration;
+  const name = domain.destinationName === domain.name || guest.runningOn !== 'destination' ? domain.name : domain.destinationName;
+  return [
+    `${name}: ${phaseText(migration)}${tookText(migration)}; ${whereText(migration)}`,
+    ...(progress === null
+      ? []
+      : [`  ${transferText(progress.memory.processedBytes, progress.memory.iteration)}${downtimeText(migration)}`]),
+    ...(migration.state === 'SUCCEEDED' || outcome === null ? [] : [`  outcome record: ${outcome}`]),
+    ...(held === null ? [] : [`  held since ${held.since}: ${held.reason}`, `  hint: ${held.hint}`]),
+    ...(progress?.hint != null && migration.state !== 'SUCCEEDED' ? [`  hint: ${progress.hint}`] : []),
+    ...(migration.state === 'NEEDS_ATTENTION' && held === null
+      ? [`  hint: \`vmferry migration watch ${migration.id}\` waits for a decision`]
+      : []),
+  ];
+}
+
+/** The field an operator looks at first. */
+function whereText({ guest, source, destination }: MigrationResource): string {
+  const host = { source: source.hostName, destination: destination.hostName, none: null, unknown: null }[guest.runningOn];
+  const where = {
+    source: 'the guest is on the source',
+    destination: 'the guest is on the destination',
+    none: 'the guest runs nowhere',
+    unknown: 'where the guest runs is not known',
+  }[guest.runningOn];
+  return `${where}${host === null ? '' : `, ${host}`}${guest.detail === '' ? '' : ` (${guest.detail})`}`;
+}
+
+function tookText({ createdAt, finishedAt }: MigrationResource): string {
+  if (finishedAt === null) return '';
+  return ` after ${durationText(Math.max(0, Date.parse(finishedAt) - Date.parse(createdAt)))}`;
+}
+
+const transferText = (bytes: number, passes: number): string =>
+  `${bytesText(bytes)} sent${passes > 0 ? ` in ${passes} ${passes === 1 ? 'pass' : 'passes'}` : ''}`;
+
+function downtimeText({ progress, state }: MigrationResource): string {
+  if (progress === null || state !== 'SUCCEEDED') return '';
+  const { actualMs, limitMs } = progress.downtime;
+  return actualMs === null
+    ? ', downtime not measured'
+    : `, measured downtime ${durationText(actualMs)} (QEMU's limit ${limitMs} ms)`;
+}

@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { verifyAuditFile } from '@vmferry/audit';
+import type { Host } from '@vmferry/lab';
+import { expect } from 'vitest';
+import type { World } from '../world/world.js';
+
+interface Control {
+  readonly op: string;
+  readonly pid: string;
+  readonly time: string;
+}
+
+/**
+ * I7: the chain of each audit file verifies, and over both agents of a host each QEMU of the guest was started once and stopped once; the one
+ * that lives was not stopped. Every QEMU connects to the serial port when it starts, so none is missing.
+ */
+export async function expectAudited(world: World, living: readonly number[]): Promise<void> {
+  let started = 0;
+  let failed = 0;
+  for (const host of world.hosts) {
+    const controls = (await Promise.all(['source-agent', 'destination-agent'].map((app) => controlsOf(world, host, app)))).flat();
+    const lives = new Map<string, string[]>();
+    for (const { op, pid } of controls.sort((x, y) => x.time.localeCompare(y.time)))
+      lives.set(pid, [...(lives.get(pid) ?? []), op]);
+    started += lives.size;
+    failed += await failedStartsOf(world, host);
+    for (const [pid, ops] of lives) {
+      expect(ops, `I7: QEMU ${pid} on ${host.name}`).toEqual(living.includes(Number(pid)) ? ['start'] : ['start', 'stop']);
+    }
+  }
+  // A start that failed is audited without its process, which may have come as far as its serial port or not.
+  expect(world.serialConnections, 'I7: QEMUs that were audited as started').toBeGreaterThanOrEqual(started);
+  expect(world.serialConnections, 'I7: QEMUs that were audited as started').toBeLessThanOrEqual(started + failed);
+}
+
+/** The starts that came to be and the stops, with the process; a start that failed is of no process. */
+async function controlsOf(world: World, host: Host, app: string): Promise<Control[]> {
+  const path = join(host.stateDir, `${app}.audit`);
+  if ((await readFile(path)).length > 0) await verifyAuditFile(path);
+  const record =
+    /^seq=\d+ time=(\S+) type=VIRT_CONTROL success=(yes|no) virt=\S+ op=(start|stop) reason=\S+ .* uuid=(\S+)(?: vm-pid=(\d+))? hash=/;
+  return (await readFile(path, 'utf8')).split('\n').flatMap((line) => {
+    const [, time = '', success, op = '', uuid, pid] = record.exec(line) ?? [];
+    if (uuid !== world.uuid || (op === 'start' && success === 'no')) return [];
+    expect(pid, `I7: a ${op} without its process: ${line}`).toBeDefined();
+    return [{ op, pid: pid ?? '', time }];
+  });
+}
+
+async function failedStartsOf(world: World, host: Host): Promise<number> {
+  const text = await readFile(join(host.stateDir, 'destination-agent.audit'), 'utf8');
+  const failed = /type=VIRT_CONTROL success=no .* op=start /;
+  return text.split('\n').filter((line) => failed.test(line) && line.includes(` uuid=${world.uuid} `)).length;
+}

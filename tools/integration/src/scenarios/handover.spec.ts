@@ -1,0 +1,90 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Host, isStopped } from '@vmferry/lab';
+import { describe, expect, it } from 'vitest';
+import { expectSettled } from '../checks/expect-settled.js';
+import { untilSettled } from '../checks/resources.js';
+import { eventually } from '../world/eventually.js';
+import { migrate } from '../world/run.js';
+import { sharedWorld } from '../world/with-world.js';
+import type { World } from '../world/world.js';
+import { expectSecond, modesOf } from './scenario.js';
+import { swallowAnswersOf } from './swallowing-proxy.js';
+
+const inWorld = sharedWorld();
+
+/** A migration whose source-agent stands still when QEMU has completed: the destination has loaded, and Finish was not asked. */
+async function frozenSource(world: World, point: 'S12' | 'S14', mode: ReturnType<typeof modesOf>[number]) {
+  const { source } = world.here;
+  await world.arm(source, `${point}=freeze`);
+  const run = migrate(world, { mode });
+  await eventually(() => expect(isStopped(source.pid), `${point} was met`).toBe(true));
+  return run;
+}
+
+/** All processes of a host at once, its QEMU among them; what is on disk then is of an earlier boot. */
+async function reboot(world: World, host: Host, qemu: number): Promise<void> {
+  const apps = host.apps.map((app) => app.kill());
+  process.kill(qemu, 'SIGKILL');
+  await Promise.all(apps);
+  await ofAnEarlierBoot(join(host.stateDir, 'run'));
+  await ofAnEarlierBoot(join(host.stateDir, 'locks'));
+  await world.supervise();
+}
+
+async function ofAnEarlierBoot(folder: string): Promise<void> {
+  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const text = await readFile(path, 'utf8');
+    if (text.includes(bootId)) await writeFile(path, text.replaceAll(bootId, '11111111-1111-4111-8111-111111111111'));
+  }
+}
+
+describe('around the handover', () => {
+  it.each(modesOf(0))('I1: %s: the reply of Finish is lost on the way', (mode) =>
+    inWorld(async (world) => {
+      const proxy = await swallowAnswersOf('finish', world.there.destination.url);
+      try {
+        await expectSettled(world, migrate(world, { mode, via: proxy.url }), 'destination');
+        expect(proxy.swallowed(), 'replies of Finish that were lost').toBeGreaterThan(0);
+      } finally {
+        await proxy.close();
+      }
+      await expectSecond(world, mode, false);
+    }),
+  );
+
+  it.each(modesOf(1))('I2: %s: the source host is rebooted after the destination has loaded and the permit was written', (mode) =>
+    inWorld(async (world) => {
+      const qemu = await world.qemuOn(world.here);
+      const run = await frozenSource(world, 'S14', mode);
+      await reboot(world, run.from, qemu);
+      await expectSettled(world, run, 'destination');
+      await expectSecond(world, mode, false);
+    }),
+  );
+
+  it.each(modesOf(0))(
+    'I2: %s: the source host is rebooted after the destination has loaded and before the permit: held until it is resolved',
+    (mode) =>
+      inWorld(async (world) => {
+        const qemu = await world.qemuOn(world.here);
+        const run = await frozenSource(world, 'S12', mode);
+        await reboot(world, run.from, qemu);
+        const destination = run.to.destinationClient();
+        const isHeld = async () => {
+          const told = await untilSettled(destination, run.id);
+          expect(told, 'I5: a complete image is kept').toMatchObject({
+            state: 'NEEDS_ATTENTION',
+            held: { reason: 'source-crashed-unpermitted' },
+          });
+        };
+        await eventually(isHeld);
+        await destination.resolve(run.id, { keep: 'destination', proof: 'the host of the source was rebooted by this test' });
+        await expectSettled(world, run, 'destination');
+        await expectSecond(world, mode, false);
+      }),
+  );
+});

@@ -1,0 +1,87 @@
+import { processesOf } from '@vmferry/lab';
+import { describe, expect, it } from 'vitest';
+import { expectSettled } from '../checks/expect-settled.js';
+import { untilSource } from '../checks/resources.js';
+import { endless, type Mode, migrate, type Run } from '../world/run.js';
+import { sharedWorld } from '../world/with-world.js';
+import type { World } from '../world/world.js';
+import { expectSecond, modesOf, tunnelled } from './scenario.js';
+
+const inWorld = sharedWorld();
+
+/** A migration whose stream goes on until something is done about it; the guest's pages have been sent once already. */
+async function streaming(world: World, mode: Mode): Promise<Run> {
+  const run = migrate(world, { mode, ...endless });
+  await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+  return run;
+}
+
+describe('while the memory streams', () => {
+  it.each(modesOf(0))('I11: %s: cancel', (mode) =>
+    inWorld(async (world) => {
+      const run = await streaming(world, mode);
+      await run.cancel();
+      const { source } = await expectSettled(world, run, 'source');
+      expect(source).toMatchObject({
+        state: 'CANCELLED',
+        cancel: { outcome: 'SUCCEEDED' },
+        error: { code: 'migration-cancelled' },
+      });
+      await expectSecond(world, mode, false);
+    }),
+  );
+
+  it.each(modesOf(1))('I11: %s: the destination QEMU is killed', (mode) =>
+    inWorld(async (world) => {
+      const run = await streaming(world, mode);
+      const source = await world.qemuOn(run.from);
+      const [destination] = processesOf(world.uuid).filter((pid) => pid !== source);
+      process.kill(destination ?? 0, 'SIGKILL');
+      await expectSettled(world, run, 'source');
+      await expectSecond(world, mode, false);
+    }),
+  );
+
+  it.each(modesOf(0))('I11: %s: the source QEMU is killed, and the guest with it', (mode) =>
+    inWorld(async (world) => {
+      const run = await streaming(world, mode);
+      process.kill(await world.qemuOn(run.from), 'SIGKILL');
+      await expectSettled(world, run, 'lost');
+      await expectSecond(world, mode, true);
+    }),
+  );
+
+  // A direct migration has no relay in it.
+  it.each(tunnelled(modesOf(1)).flatMap((mode) => [[mode, 'source'] as const, [mode, 'destination'] as const]))(
+    'I11: %s: the relay of the %s is killed',
+    (mode, side) =>
+      inWorld(async (world) => {
+        const run = await streaming(world, mode);
+        const { relay } = side === 'source' ? run.from : run.to;
+        await relay.kill();
+        await relay.start();
+        await expectSettled(world, run, 'source');
+        await expectSecond(world, mode, false);
+      }),
+  );
+
+  it.each(modesOf(1))('I11: %s: the source agent is killed and started again', (mode) =>
+    inWorld(async (world) => {
+      const run = await streaming(world, mode);
+      await run.from.source.kill();
+      await run.from.source.start();
+      await expectSettled(world, run, 'source');
+      await expectSecond(world, mode, false);
+    }),
+  );
+
+  it.each(modesOf(0))('I11: %s: the destination agent is killed and started again', (mode) =>
+    inWorld(async (world) => {
+      const run = await streaming(world, mode);
+      await run.to.destination.kill();
+      await run.to.destination.start();
+      await expectSettled(world, run, 'source');
+      await expectSecond(world, mode, false);
+    }),
+  );
+});

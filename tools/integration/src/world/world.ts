@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ArrivedTick, bootSectorGuest, domainXmlOf, listenForTicks, type TickListener } from '@vmferry/guest-image';
+import { type AppProcess, Host, processesOf, quickTimers } from '@vmferry/lab';
+import { eventually } from './eventually.js';
+
+const tickDeadlineMs = 20_000;
+
+/** Two hosts on loopback and one guest that runs on one of them: what a case of the suite has to itself. */
+export class World {
+  readonly a: Host;
+  readonly b: Host;
+  readonly uuid = randomUUID();
+  readonly name = 'guest';
+  readonly folder: string;
+  readonly diskPath: string;
+  /** Where the guest runs, as the last check has proven it. */
+  here: Host;
+  /** Descriptors of each agent at rest, with and without the guest on its host (I6). */
+  readonly atRest = new Map<string, readonly string[]>();
+  readonly #ticks: TickListener;
+  #bootedAtTick = 0;
+
+  private constructor(folder: string, hosts: { a: Host; b: Host }, diskPath: string, ticks: TickListener) {
+    this.folder = folder;
+    this.a = hosts.a;
+    this.b = hosts.b;
+    this.here = hosts.a;
+    this.diskPath = diskPath;
+    this.#ticks = ticks;
+    process.once('exit', this.#killAll);
+  }
+
+  /** Both hosts up, the guest running on A. */
+  static async open(): Promise<World> {
+    const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
+    // QEMU runs as nobody and has to pass through to its disk and its serial port.
+    await chmod(folder, 0o711);
+    for (const name of ['a', 'b', 'g']) await mkdir(join(folder, name), { mode: 0o711 });
+    const guest = await bootSectorGuest({ writable: true });
+    const diskPath = await guest.copyFor(join(folder, 'g'));
+    const ticks = await listenForTicks(join(folder, 'g', 'serial'));
+    const host = (name: string) => new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers });
+    const world = new World(folder, { a: host('a'), b: host('b') }, diskPath, ticks);
+    await Promise.all([world.a.start(), world.b.start()]);
+    const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
+    await world.a.sourceClient().createDomain({ xml: domainXmlOf({ name: world.name, uuid: world.uuid, diskPath, serial }) });
+    await world.boot();
+    return world;
+  }
+
+  get hosts(): readonly Host[] {
+    return [this.a, this.b];
+  }
+
+  get there(): Host {
+    return this.here === this.a ? this.b : this.a;
+  }
+
+  /** The ticks of the guest's present life, from both QEMUs in the order of their arrival. */
+  get ticks(): readonly ArrivedTick[] {
+    return this.#ticks.ticks.slice(this.#bootedAtTick);
+  }
+
+  /** How many QEMUs of the guest have connected to its serial port since the world was opened. */
+  get serialConnections(): number {
+    return this.#ticks.connections;
+  }
+
+  /** Starts the guest anew on A, where its configuration is. */
+  async boot(): Promise<void> {
+    this.#bootedAtTick = this.#ticks.ticks.length;
+    await this.a.sourceClient().start(this.name);
+    this.here = this.a;
+    await this.#ticks.waitForTick((tick) => this.#ticks.ticks.indexOf(tick) >= this.#bootedAtTick + 5, tickDeadlineMs);
+  }
+
+  /** Resolves when the guest has ticked `count` times more. */
+  async moreTicks(count = 5): Promise<void> {
+    const from = this.#ticks.ticks.length;
+    await eventually(() => {
+      if (this.#ticks.ticks.length < from + count)
+        throw new Error(`the guest has ticked ${this.#ticks.ticks.length - from} times`);
+    }, tickDeadlineMs);
+  }
+
+  /** The QEMU of the guest on a host, by what its source-agent says. */
+  async qemuOn(host: Host): Promise<number> {
+    const { pid } = await host.sourceClient().domain(this.uuid);
+    if (pid === null) throw new Error(`${host.name} has no QEMU of the guest`);
+    return pid;
+  }
+
+  /** Starts what does not run, as a supervisor would. */
+  async supervise(): Promise<void> {
+    for (const host of this.hosts)
+      for (const app of [host.relay, host.source, host.destination]) if (!app.running) await app.start();
+  }
+
+  /** Restarts one app at rest, so that it meets `fault` in its next life. */
+  async arm(app: AppProcess, fault: string): Promise<void> {
+    await app.kill();
+    await app.start(fault);
+  }
+
+  /** Ends everything; the folder stays for whoever looks for the reason when `keep`. */
+  async close(o: { readonly keep: boolean }): Promise<void> {
+    this.#killAll();
+    await Promise.all(this.hosts.map((host) => host.kill()));
+    await eventually(() => {
+      if (processesOf(this.uuid).length > 0) throw new Error('a QEMU of the guest is still there');
+    });
+    await this.#ticks.close();
+    process.off('exit', this.#killAll);
+    if (!o.keep) await rm(this.folder, { recursive: true });
+  }
+
+  /** Also when the test runner ends early: nothing of a world outlives it. */
+  #killAll = (): void => {
+    for (const app of this.hosts.flatMap(({ apps }) => apps)) if (app.running) endProcess(app.pid);
+    for (const pid of processesOf(this.uuid)) endProcess(pid);
+  };
+}
+
+/** It may have ended by itself meanwhile. */
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone is what it was to be.
+  }
+}

@@ -1,0 +1,97 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DestinationAgentClient, RelayClient, SourceAgentClient } from '@vmferry/client';
+import { AppProcess } from './app-process.js';
+
+/** Timers small enough for a test; seconds as the apps take them. */
+export interface HostTimers {
+  readonly sessionTtlSeconds: number;
+  readonly attachTimeoutSeconds: number;
+  readonly stallTimeoutSeconds: number;
+  readonly retryMs: number;
+}
+
+export const quickTimers: HostTimers = { sessionTtlSeconds: 2, attachTimeoutSeconds: 5, stallTimeoutSeconds: 3, retryMs: 100 };
+
+export interface HostOptions {
+  readonly name: string;
+  /** The folder of this host; its state and its sockets go below it. Short, because unix sockets are. */
+  readonly folder: string;
+  readonly timers?: HostTimers;
+  readonly lockDriver?: 'embedded' | 'none';
+}
+
+/** Faults of the first life of each app, as VMFERRY_FAULT takes them. */
+export type Faults = Partial<Record<'source' | 'destination' | 'relay', string>>;
+
+/** One host on loopback: its state folder and its three apps, as real processes. */
+export class Host {
+  readonly name: string;
+  readonly stateDir: string;
+  readonly runtimeDir: string;
+  readonly relay: AppProcess;
+  readonly source: AppProcess;
+  readonly destination: AppProcess;
+
+  constructor(options: HostOptions) {
+    const timers = options.timers ?? quickTimers;
+    this.name = options.name;
+    this.stateDir = join(options.folder, 'state');
+    this.runtimeDir = join(options.folder, 'run');
+    const common = ['--state-dir', this.stateDir, '--host-name', options.name, '--log-level', 'debug'];
+    const agent = () => [
+      ...common,
+      ...['--runtime-dir', this.runtimeDir],
+      ...['--relay', this.relay.url],
+      ...['--lock-driver', options.lockDriver ?? 'embedded'],
+      ...['--session-ttl-seconds', String(timers.sessionTtlSeconds), '--retry-ms', String(timers.retryMs)],
+    ];
+    const log = (name: string) => join(options.folder, `${name}.log`);
+    this.relay = new AppProcess('tunnel-relay', log('tunnel-relay'), () => [
+      ...common,
+      '--runtime-dir',
+      join(options.folder, 'relay'),
+    ]);
+    this.source = new AppProcess('source-agent', log('source-agent'), agent);
+    this.destination = new AppProcess('destination-agent', log('destination-agent'), () => [
+      ...agent(),
+      ...['--source-agent', this.source.url],
+      ...['--attach-timeout-seconds', String(timers.attachTimeoutSeconds)],
+      ...['--stall-timeout-seconds', String(timers.stallTimeoutSeconds)],
+    ]);
+  }
+
+  async start(faults: Faults = {}): Promise<this> {
+    await mkdir(this.stateDir, { recursive: true, mode: 0o700 });
+    await mkdir(this.runtimeDir, { recursive: true, mode: 0o711 });
+    await this.relay.start(faults.relay);
+    await this.source.start(faults.source);
+    await this.destination.start(faults.destination);
+    return this;
+  }
+
+  /** New clients, so that no connection of an earlier life is used. */
+  sourceClient(): SourceAgentClient {
+    return new SourceAgentClient(this.source.url);
+  }
+
+  destinationClient(): DestinationAgentClient {
+    return new DestinationAgentClient(this.destination.url);
+  }
+
+  relayClient(): RelayClient {
+    return new RelayClient(this.relay.url);
+  }
+
+  get apps(): readonly AppProcess[] {
+    return [this.destination, this.source, this.relay];
+  }
+
+  async stop(): Promise<void> {
+    for (const app of this.apps) await app.stop();
+  }
+
+  async kill(): Promise<void> {
+    for (const app of this.apps) await app.kill();
+  }
+}

@@ -1,0 +1,2 @@
+export { generate } from './generate.js';
+export { reduceSchema } from './reduce.js';
