@@ -43,6 +43,9 @@ describe('pidfd', () => {
     if (child.stdout === null) throw new Error('no output');
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     const pid = Number(line.toString());
+    // Until it is the cat that answers, the parent is a shell, and a shell may reap.
+    child.stdin?.write('are you the cat?');
+    await once(child.stdout, 'data');
     const pidfd = pidfdOpen(pid);
     pidfdSendSignal(pidfd, 'SIGKILL');
     expect(await waitPidfd(pidfd, 10_000)).toBe(true);

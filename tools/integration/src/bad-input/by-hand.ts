@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { BeginReply, PerformReply, PrepareReply } from '@vmferry/api';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BeginReply, MigrationResource, PerformReply, PrepareReply } from '@vmferry/api';
 import { systemRandom } from '@vmferry/seams';
 import { expect } from 'vitest';
+import { eventually } from '../world/eventually.js';
 import type { World } from '../world/world.js';
 import { type Answer, ask } from './ask.js';
 
@@ -80,6 +83,17 @@ export class ByHand {
     await this.confirm({ cancelled: true });
     const { body } = await ask(this.source, `/v1/domains/${this.world.uuid}`, { method: 'GET' });
     expect([body.state, body.job, body.migrationId]).toEqual(['running', null, null]);
+    await this.#untilAcknowledged();
+  }
+
+  /** A source that knows where the record is tells there that it has acted on it, and lets nobody wait for that. */
+  async #untilAcknowledged(): Promise<void> {
+    const { body } = await ask(this.source, `/v1/migrations/${this.id}`, { method: 'GET' });
+    if ((body as Partial<MigrationResource>).destination?.agent == null) return;
+    const record = join(this.world.there.stateDir, 'migrations', `${this.id}.${this.begun.nonce}.incoming.json`);
+    await eventually(async () =>
+      expect(JSON.parse(await readFile(record, 'utf8'))).toMatchObject({ document: { acknowledged: true } }),
+    );
   }
 
   #step(base: string, step: string, body: Change): Promise<Answer> {
