@@ -19,11 +19,15 @@ export function wholeNumber(min: number, max: number, unit: string): (text: stri
   };
 }
 
-/** A base URL without a trailing slash. */
-export const agentUrl = (text: string): string => {
-  if (!/^https?:\/\//.test(text)) throw new InvalidArgumentError('Give a URL such as http://192.0.2.7:7801.');
-  return checked(httpUrl)(text).replace(/\/+$/, '');
-};
+/** A base URL without a trailing slash; `port` is the one that the app in question has by default. */
+const urlOf =
+  (port: number) =>
+  (text: string): string => {
+    if (!/^https?:\/\//.test(text)) throw new InvalidArgumentError(`Give a URL such as http://192.0.2.7:${port}.`);
+    return checked(httpUrl)(text).replace(/\/+$/, '');
+  };
+export const sourceUrl = urlOf(7_801);
+export const destinationUrl = urlOf(7_802);
 
 export const migrationIdOf = checked(migrationId);
 export const domainOf = checked(domainRef);

@@ -237,7 +237,7 @@ describe('errors of the API', () => {
     await agent.kill();
     const { run, written } = shell();
     expect(await run('domain', 'list', '-c', agent.url)).toBe(1);
-    expect(written.err).toMatch(/^error: .*does not answer.*\(peer-unreachable\)\n {2}hint: is the agent up\?/);
+    expect(written.err).toMatch(/^error: .*does not answer.*\(peer-unreachable\)\n {2}hint: is the agent of that URL up\?/);
   });
 
   it('refuse a definition over 1 MiB before it is sent', async () => {

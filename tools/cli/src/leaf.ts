@@ -1,7 +1,7 @@
 import { type ClientOptions, DestinationAgentClient, SourceAgentClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { agentUrl } from './arguments.js';
+import { sourceUrl } from './arguments.js';
 import type { CliContext } from './context.js';
 import { type ExitCode, exitCodes } from './exit-code.js';
 import { failureJson, failureText } from './output/failure.js';
@@ -38,7 +38,8 @@ export interface Room {
 
 const jsonOption = () => new Option('--json', 'print JSON, one document a line; errors go to stderr as problem documents');
 
-export const connectOption = (agent: string) => new Option('-c, --connect <url>', `base URL of the ${agent}`).argParser(agentUrl);
+export const connectOption = (agent: string, parse = sourceUrl) =>
+  new Option('-c, --connect <url>', `base URL of the ${agent}`).argParser(parse);
 
 /** Makes a command act: an error is printed as one message, never as a stack, and decides the exit code. */
 export function acts<O>(room: Room, command: Command, act: Act<O>): void {
@@ -83,7 +84,7 @@ function fromEnvironment({ env }: CliContext): string | undefined {
   const url = env.VMFERRY_URL;
   if (url === undefined || url === '') return undefined;
   try {
-    return agentUrl(url);
+    return sourceUrl(url);
   } catch (thrown) {
     throw new InvalidArgumentError(`VMFERRY_URL: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }

@@ -108,11 +108,11 @@ async function refuseDuplicate(context: DestinationContext, key: MigrationKey, d
   }
   for (const { value: xml } of await context.configs.list()) {
     const config = parseDomain(xml);
-    if (config.name === definition.name && config.uuid !== definition.uuid) {
-      throw new VmferryError(
-        'domain-exists',
-        `The name ${config.name} belongs to domain ${config.uuid} on ${context.host.hostName}.`,
-      );
-    }
+    if ((config.name === definition.name) === (config.uuid === definition.uuid)) continue;
+    const detail =
+      config.uuid === definition.uuid
+        ? `The domain ${config.uuid} is defined on ${context.host.hostName} as ${config.name}; migrate it under that name, or undefine that one.`
+        : `The name ${config.name} belongs to domain ${config.uuid} on ${context.host.hostName}.`;
+    throw new VmferryError('domain-exists', detail);
   }
 }

@@ -88,8 +88,11 @@ export class Outgoings {
     throw new VmferryError('migration-not-found', `There is no outgoing migration ${id} on ${this.#context.host.hostName}.`);
   }
 
-  /** POST /v1/migrations: everything that can be refused is refused here; then this agent drives the migration to its end. */
-  async create(body: CreateMigration, principal: string, peers: PeerToPeer): Promise<Outgoing> {
+  /**
+   * POST /v1/migrations: everything that can be refused is refused here; then this agent drives the migration to its end. Nothing is begun
+   * for a caller who has left meanwhile, so that a request can be withdrawn as long as the destination does not answer.
+   */
+  async create(body: CreateMigration, principal: string, peers: PeerToPeer, left: AbortSignal): Promise<Outgoing> {
     const id = body.id ?? this.#context.random.uuid();
     this.#refuseTaken(id);
     const domain = await this.#domains.ofOrArriving(body.domain);
@@ -103,6 +106,8 @@ export class Outgoings {
     };
     const accepted = acceptBegin(this.#context, domain, begin);
     const destination = await refuseBadDestination(this.#context, body.destination);
+    if (left.aborted)
+      throw new VmferryError('migration-cancelled', `The request for migration ${id} was withdrawn before it began.`);
     const session = peers.openSession(body.destination);
     try {
       const outgoing = await this.#begin(id, begin, accepted, {

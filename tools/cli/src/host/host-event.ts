@@ -19,11 +19,12 @@ export type HostEvent =
       readonly reason: string;
       readonly logPath: string;
     }
+  | { readonly t: 'not-started'; readonly reason: string }
   | { readonly t: 'up'; readonly urls: Readonly<Partial<Record<AppName, string>>> }
   | { readonly t: 'stopping'; readonly signal: string }
   | { readonly t: 'killed'; readonly app: AppName; readonly pid: number; readonly afterMs: number }
   | { readonly t: 'stopped'; readonly app: AppName }
-  | { readonly t: 'down' };
+  | { readonly t: 'down'; readonly wasUp: boolean };
 
 /** One readable line for an event. */
 export function hostEventLine(event: HostEvent): string {
@@ -39,7 +40,9 @@ export function hostEventLine(event: HostEvent): string {
       return `${event.app}: ${how}; guests run on; restart in ${event.restartInMs} ms`;
     }
     case 'gave-up':
-      return `${event.app}: cannot start (exit code ${event.exitCode}): ${event.reason}; see ${event.logPath}`;
+      return `${event.app}: cannot start (exit code ${event.exitCode}): ${event.reason.replace(/\.$/, '')}; see ${event.logPath}`;
+    case 'not-started':
+      return `the apps cannot be started: ${event.reason}`;
     case 'up':
       return `host is up: domains at ${event.urls['source-agent']}, migrations to it go to ${event.urls['destination-agent']}`;
     case 'stopping':
@@ -49,7 +52,9 @@ export function hostEventLine(event: HostEvent): string {
     case 'stopped':
       return `${event.app}: stopped`;
     case 'down':
-      return 'host is down; guests that ran go on running, and the next `vmferry host up` of this state folder takes them up again';
+      return event.wasUp
+        ? 'host is down; guests that ran go on running, and the next `vmferry host up` of this state folder takes them up again'
+        : 'this command has brought no host up';
   }
 }
 

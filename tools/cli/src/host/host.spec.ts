@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execPath, kill } from 'node:process';
+import { systemClock } from '@vmferry/seams';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { skippingClock } from '../spec/until.js';
 import { type AppCommand, type AppName, hostCommands } from './app-command.js';
@@ -97,8 +98,20 @@ describe('a host', () => {
     host.signal('SIGTERM');
     expect(await host.done).toBe(0);
     expect(pids.map(isAlive)).toEqual([false, false, false]);
-    expect(host.told().at(-1)).toEqual({ t: 'down' });
+    expect(host.told().at(-1)).toEqual({ t: 'down', wasUp: true });
     expect(host.stopListeners.size).toBe(0);
+  });
+
+  it('says why its apps cannot be started at all, and not that a host is down', async () => {
+    const told: HostEvent[] = [];
+    const app = { app: 'source-agent', command: execPath, args: [], logPath: '/dev/null/logs/source-agent.log' } as const;
+    const seams = { clock: systemClock, tell: (event: HostEvent) => void told.push(event), onStopSignal: () => () => undefined };
+    expect(await runHost([app], seams)).toBe(1);
+    expect(told).toEqual([
+      { t: 'not-started', reason: expect.stringContaining('/dev/null/logs') },
+      { t: 'down', wasUp: false },
+    ]);
+    expect(hostEventLine({ t: 'down', wasUp: false })).not.toContain('guests');
   });
 
   it('restarts an app that was killed by -9 well under a second later, another life of it', async () => {
@@ -220,7 +233,7 @@ describe('what is told', () => {
   });
 
   it('says at the end that the guests go on running', () =>
-    expect(hostEventLine({ t: 'down' })).toMatch(/guests that ran go on running/));
+    expect(hostEventLine({ t: 'down', wasUp: true })).toMatch(/guests that ran go on running/));
 
   it.each([
     ['{"ready":true,"app":"source-agent","url":"http://127.0.0.1:7801","pid":7}', 'http://127.0.0.1:7801'],

@@ -1,8 +1,9 @@
+import { VmferryError } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
 import { type OnSignal, onSignals } from '../signals.js';
 import type { AppCommand, AppName } from './app-command.js';
 import type { HostEvent } from './host-event.js';
-import { SupervisedApp } from './supervised-app.js';
+import { GaveUp, SupervisedApp } from './supervised-app.js';
 
 export interface HostSeams {
   readonly clock: Clock;
@@ -27,10 +28,15 @@ export async function runHost(commands: readonly AppCommand[], seams: HostSeams)
     again: () => impatient.abort(),
   });
   const stop = new Promise<0>((resolve) => asked.signal.addEventListener('abort', () => resolve(0), { once: true }));
-  const exitCode = await Promise.race([stop, bringUp(apps, seams.tell)]);
+  let wasUp = false;
+  const tell = (event: HostEvent) => {
+    wasUp ||= event.t === 'up';
+    seams.tell(event);
+  };
+  const exitCode = await Promise.race([stop, bringUp(apps, tell)]);
   await Promise.all(apps.map(({ supervised }) => supervised.stop(impatient.signal)));
   release();
-  seams.tell({ t: 'down' });
+  seams.tell({ t: 'down', wasUp });
   return exitCode;
 }
 
@@ -51,7 +57,9 @@ async function bringUp(
     );
     tell({ t: 'up', urls: Object.fromEntries(urls) });
     return await new Promise<never>(() => undefined);
-  } catch {
+  } catch (thrown) {
+    // An app that gave up has been told of; what kept it from being started at all has not.
+    if (!(thrown instanceof GaveUp)) tell({ t: 'not-started', reason: VmferryError.from(thrown).message });
     return 1;
   }
 }

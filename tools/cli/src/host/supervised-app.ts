@@ -19,6 +19,9 @@ type State =
   | { readonly t: 'waiting'; readonly timer: Timer }
   | { readonly t: 'stopping' };
 
+/** An app ended by itself before it was ever ready; its last words are the message. */
+export class GaveUp extends Error {}
+
 /**
  * Keeps one app running: a death is followed by a restart after 100 ms, doubled at each further death in a row up to 5 s.
  * Only an app that ends by itself before it was ever ready is not tried again: then its configuration is wrong.
@@ -114,7 +117,7 @@ export class SupervisedApp {
       this.#state = { t: 'idle' };
       const reason = lastWords(logPath);
       this.#tell({ t: 'gave-up', app, exitCode, reason, logPath });
-      this.#announce?.gaveUp(new Error(reason));
+      this.#announce?.gaveUp(new GaveUp(reason));
       return;
     }
     const { readyAtMs } = this.#state;

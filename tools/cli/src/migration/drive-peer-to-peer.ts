@@ -1,4 +1,5 @@
 import { VmferryError } from '@vmferry/errors';
+import { sleep } from '@vmferry/seams';
 import { type ExitCode, exitCodes, migrationExitCode } from '../exit-code.js';
 import { type Drive, lostSight, stoppedWatching } from './drive.js';
 import { Interruption } from './interruption.js';
@@ -11,8 +12,12 @@ export async function drivePeerToPeer(drive: Drive): Promise<ExitCode> {
   const { clock } = context;
   const interruption = new Interruption(context, reporter);
   try {
-    const created = await create(drive, interruption.detached);
+    const created = await create(drive, interruption);
     if (created === 'unknown') return exitCodes.attention;
+    if (created === 'withdrawn') {
+      reporter.note('the request was withdrawn before the migration had begun; nothing has happened');
+      return exitCodes.interrupted;
+    }
     interruption.arm(() => patiently(clock, interruption.detached, () => source.cancelMigration(wish.id)));
     const changed = reporter.changed.bind(reporter);
     const last = await watchToEnd(source, wish.id, { clock, signal: interruption.detached, changed });
@@ -30,7 +35,8 @@ export async function drivePeerToPeer(drive: Drive): Promise<ExitCode> {
 /** With --detach: asks for the migration and leaves it to the agent. */
 export async function detach(drive: Drive): Promise<ExitCode> {
   try {
-    return (await create(drive, new AbortController().signal)) === 'created' ? exitCodes.done : exitCodes.attention;
+    const { signal } = new AbortController();
+    return (await create(drive, { wanted: signal, detached: signal })) === 'created' ? exitCodes.done : exitCodes.attention;
   } catch (thrown) {
     throw thrown instanceof NotCreated ? thrown.cause : thrown;
   }
@@ -42,19 +48,30 @@ class NotCreated extends Error {}
 /** Reasons of 'peer-unreachable' for which no byte of a request has left. */
 const neverSent = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
 
-/** A reply that was lost says nothing about the migration; the agent is asked for its id then. */
-async function create({ context, source, wish, reporter }: Drive, signal: AbortSignal): Promise<'created' | 'unknown'> {
+/** The agent begins nothing for a caller who has left; what it was about to begin then is there after this time. */
+const begunByThenMs = 1_000;
+
+/**
+ * A reply that was lost says nothing about the migration, and neither does a request that was withdrawn: the agent is asked for its
+ * id then.
+ */
+async function create(
+  { context, source, wish, reporter }: Drive,
+  { wanted, detached }: Pick<Interruption, 'wanted' | 'detached'>,
+): Promise<'created' | 'withdrawn' | 'unknown'> {
   try {
-    await source.migrate(wish, { signal });
+    await source.migrate(wish, { signal: wanted });
     return 'created';
   } catch (thrown) {
-    signal.throwIfAborted();
     const isLost = VmferryError.is(thrown, 'peer-unreachable') && !neverSent.includes(String(thrown.data.reason));
-    if (!isLost) throw new NotCreated('refused', { cause: thrown });
+    if (!isLost && !wanted.aborted) throw new NotCreated('refused', { cause: thrown });
     try {
-      await patiently(context.clock, signal, () => source.migration(wish.id, {}, { signal }));
+      if (wanted.aborted) await sleep(context.clock, begunByThenMs, detached);
+      await patiently(context.clock, detached, () => source.migration(wish.id, {}, { signal: detached }));
       return 'created';
     } catch (later) {
+      detached.throwIfAborted();
+      if (VmferryError.is(later, 'migration-not-found') && wanted.aborted) return 'withdrawn';
       if (VmferryError.is(later, 'migration-not-found')) throw new NotCreated('never taken', { cause: thrown });
       lostSight(reporter, later, wish.id);
       return 'unknown';

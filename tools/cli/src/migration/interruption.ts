@@ -3,12 +3,12 @@ import type { CliContext } from '../context.js';
 import { onSignals } from '../signals.js';
 import type { Reporter } from './reporter.js';
 
-/** Ctrl-C during a migration: the first asks for a cancel, the second detaches. */
+/** Ctrl-C during a migration: the first asks for a cancel, or withdraws a request that was not answered yet; the second detaches. */
 export class Interruption {
   readonly #reporter: Reporter;
+  readonly #wanted = new AbortController();
   readonly #detached = new AbortController();
   readonly #release: () => void;
-  #cancelAsked = false;
   #cancel: (() => Promise<unknown>) | null = null;
 
   constructor(context: CliContext, reporter: Reporter) {
@@ -21,7 +21,12 @@ export class Interruption {
   }
 
   get cancelAsked(): boolean {
-    return this.#cancelAsked;
+    return this.#wanted.signal.aborted;
+  }
+
+  /** Aborted by the first Ctrl-C. */
+  get wanted(): AbortSignal {
+    return this.#wanted.signal;
   }
 
   /** Aborted by the second Ctrl-C. */
@@ -32,7 +37,7 @@ export class Interruption {
   /** From here on there is something to cancel; a Ctrl-C that came earlier is acted on now. */
   arm(cancel: () => Promise<unknown>): void {
     this.#cancel = cancel;
-    if (this.#cancelAsked) this.#ask(cancel);
+    if (this.cancelAsked) this.#ask(cancel);
   }
 
   release(): void {
@@ -40,8 +45,8 @@ export class Interruption {
   }
 
   #cancelWanted(): void {
-    this.#cancelAsked = true;
     this.#reporter.note('cancelling; Ctrl-C again stops watching');
+    this.#wanted.abort();
     if (this.#cancel !== null) this.#ask(this.#cancel);
   }
 

@@ -1,6 +1,6 @@
 import type { FlagName } from '@vmferry/migration';
 import { type Command, Option } from 'commander';
-import { agentUrl, bandwidthOf, domainNameOf, domainOf, downtimeOf, migrationIdOf } from '../arguments.js';
+import { bandwidthOf, destinationUrl, domainNameOf, domainOf, downtimeOf, migrationIdOf } from '../arguments.js';
 import { examples } from '../examples.js';
 import { type ExitCode, exitCodes } from '../exit-code.js';
 import { acts, type Call, connectOption, type Room } from '../leaf.js';
@@ -43,7 +43,7 @@ export function addMigrateCommand(program: Command, room: Room): void {
       'Moves a running guest to the host of another destination-agent and waits for the end. By default the source-agent drives (--p2p) and the memory goes through the tunnel (--tunnelled).',
     )
     .argument('<domain>', 'name or uuid of a running domain', domainOf)
-    .argument('<dest-url>', "base URL of the destination host's destination-agent, such as http://192.0.2.7:7802", agentUrl)
+    .argument('<dest-url>', "base URL of the destination host's destination-agent, such as http://192.0.2.7:7802", destinationUrl)
     .addOption(connectOption("source-agent of the guest's host (default: VMFERRY_URL, else http://127.0.0.1:7801)"))
     .option('--live', 'let the guest run while its memory is sent; without it the guest is paused for the whole transfer')
     .addOption(new Option('--p2p', 'the source-agent drives the migration (default)').conflicts('managed'))

@@ -151,21 +151,40 @@ describe('Ctrl-C', () => {
     expect(written.err).toContain('`vmferry migration watch m1` tells the end');
   });
 
-  it('before the agent has answered is acted on when it has', async () => {
-    const arrived = happening<() => void>();
-    const { agent } = await (async () => {
-      const scripted = await scriptedAgent((heard, res) => {
-        if (heard.path === '/v1/migrations') arrived.happened(() => json(res, 202, migrationOf()));
-        else if (heard.path.endsWith('/cancel')) json(res, 202, migrationOf());
-        else setTimeout(() => sse(res)('done', cancelled), 100);
-      });
-      return { agent: scripted };
-    })();
-    const { run, signal } = shell();
+  /** An agent that does not answer the request for a migration; `has` says whether it has begun it all the same. */
+  const slowAgent = async (has: boolean) => {
+    const arrived = happening();
+    const left = happening();
+    const agent = await scriptedAgent(({ method, path }, res) => {
+      if (path.endsWith('/cancel')) json(res, 202, migrationOf());
+      else if (method === 'POST') {
+        res.once('close', left.happened);
+        arrived.happened();
+      } else if (path.endsWith('/events')) sse(res)('done', cancelled);
+      else if (has) json(res, 200, migrationOf());
+      else problem(res, 404, 'migration-not-found');
+    });
+    return { agent, arrived: arrived.promise, left: left.promise };
+  };
+  const hasty = { ...systemClock, after: (ms: number, act: () => void) => systemClock.after(ms / 100, act) };
+
+  it('before the agent has answered withdraws the request', async () => {
+    const { agent, arrived, left } = await slowAgent(false);
+    const { run, signal, written } = shell({ clock: hasty });
     const done = run(...line, '-c', agent.url);
-    const answer = await arrived.promise;
+    await arrived;
     signal('SIGINT');
-    answer();
+    await left;
+    expect(await done).toBe(130);
+    expect(written.err).toContain('withdrawn before the migration had begun');
+  });
+
+  it('before the agent has answered cancels what had begun by then', async () => {
+    const { agent, arrived } = await slowAgent(true);
+    const { run, signal } = shell({ clock: hasty });
+    const done = run(...line, '-c', agent.url);
+    await arrived;
+    signal('SIGINT');
     expect(await done).toBe(130);
     expect(agent.heard.filter((heard) => heard.path.endsWith('/cancel'))).toHaveLength(1);
   });

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { migrationIdOf, proofOf } from '../arguments.js';
+import { destinationUrl, migrationIdOf, proofOf } from '../arguments.js';
 import { examples } from '../examples.js';
 import { acts, connectOption, type Room } from '../leaf.js';
 
@@ -25,7 +25,9 @@ export function addResolveCommand(migration: Command, room: Room): void {
       'how it is known that the other side does not run the guest: who fenced it and how',
       proofOf,
     )
-    .addOption(connectOption('destination-agent (default: http://127.0.0.1:7802)'))
+    .addOption(
+      connectOption('destination-agent (default: http://127.0.0.1:7802; VMFERRY_URL is of a source-agent)', destinationUrl),
+    )
     .addHelpText('after', warning)
     .addHelpText(
       'after',

@@ -2,10 +2,11 @@ import { type ErrorCode, toProblem, type VmferryError } from '@vmferry/errors';
 import { printable } from './printable.js';
 
 const hints: Partial<Record<ErrorCode, string>> = {
-  'peer-unreachable': 'is the agent up? `vmferry host up` starts one; -c URL or VMFERRY_URL says where it is',
+  'peer-unreachable': 'is the agent of that URL up? `vmferry host up` starts one',
   unauthenticated: 'give a token in VMFERRY_TOKEN',
   forbidden: 'the token in VMFERRY_TOKEN has no permission for this',
   'domain-not-found': '`vmferry domain list --all` shows the domains of this host',
+  'not-found': 'is it the URL of a source-agent? GET URL/version tells what it is of',
   'domain-running': '`vmferry domain shutdown` or `vmferry domain destroy` ends it',
   'domain-not-running': '`vmferry domain start` starts it',
   'already-migrating': '`vmferry migration list` shows the migration',
