@@ -23,6 +23,7 @@ import { outgoingJournal } from './outgoing/outgoing-journal.js';
 import { Outgoings } from './outgoing/outgoings.js';
 import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { domainControlRoutes } from './routes/domain-control-routes.js';
+import { domainQueryRoutes, jobAbortRoute } from './routes/domain-query-routes.js';
 import { adoptionRoute, domainReadRoutes, domainRoutes } from './routes/domain-routes.js';
 import { migrateRoute, migrationRoutes } from './routes/migration-routes.js';
 import { evidenceRoute, stepRoutes } from './routes/step-routes.js';
@@ -74,7 +75,9 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     app: 'source-agent',
     routes: [
       ...domainReadRoutes(domains),
+      ...domainQueryRoutes(domains),
       ...domainRoutes(context, domains),
+      jobAbortRoute(context, domains),
       ...domainControlRoutes(context, domains, lifecycle),
       ...migrationReadRoutes('outgoing', outgoings),
       migrateRoute(context, outgoings, peerToPeer(context)),

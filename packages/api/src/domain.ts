@@ -1,4 +1,4 @@
-import { domainName, domainXml, timestamp, uuid } from './common.js';
+import { asyncJobKind, domainName, domainXml, timestamp, uuid } from './common.js';
 import { z } from './z.js';
 
 export const domainState = z.enum(['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed']);
@@ -6,7 +6,7 @@ export const domainState = z.enum(['nostate', 'running', 'blocked', 'paused', 's
 /** A4: what the job info of libvirt tells, in our units. */
 export const jobInfo = z
   .object({
-    kind: z.enum(['migration-out', 'migration-in', 'save', 'dump']),
+    kind: asyncJobKind,
     phase: z.string(),
     startedAt: timestamp,
     elapsedMs: z.int(),
@@ -51,20 +51,3 @@ export const emptyBody = z.strictObject({}).openapi('Empty');
 
 export const domainXmlDocument = z.object({ xml: z.string() }).openapi('DomainXml');
 export type DomainXmlDocument = z.infer<typeof domainXmlDocument>;
-
-/** GET /v1/domains/:domain/block-stats and /memory-stats answer within 100 ms during a migration too (S9, S25). */
-export const blockStats = z
-  .object({
-    disks: z.array(
-      z.object({
-        target: z.string(),
-        readBytes: z.int(),
-        readRequests: z.int(),
-        writeBytes: z.int(),
-        writeRequests: z.int(),
-        flushRequests: z.int(),
-      }),
-    ),
-  })
-  .openapi('BlockStats');
-export type BlockStats = z.infer<typeof blockStats>;

@@ -4,25 +4,31 @@ import {
   adoptionReply,
   type BeginReply,
   type BeginRequest,
+  type BlockInfo,
   type BlockStats,
   beginReply,
+  blockInfo,
   blockStats,
   type ConfirmReply,
   type ConfirmRequest,
   type CreateDomain,
   type CreateMigration,
   confirmReply,
+  type DomainJob,
   type DomainList,
   type DomainResource,
   type DomainXmlDocument,
+  domainJob,
   domainList,
   domainResource,
   domainXmlDocument,
   type EvidenceReply,
   type EvidenceRequest,
   evidenceReply,
+  type MemoryStats,
   type MigrationParameters,
   type MigrationResource,
+  memoryStats,
   migrationResource,
   type PerformReply,
   type PerformRequest,
@@ -58,6 +64,23 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
 
   blockStats(domain: string, options: CallOptions = {}): Promise<BlockStats> {
     return this.caller.call({ method: 'get', path: `${domainPath(domain)}/block-stats`, reply: blockStats, ...options });
+  }
+
+  blockInfo(domain: string, options: CallOptions = {}): Promise<BlockInfo> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/block-info`, reply: blockInfo, ...options });
+  }
+
+  memoryStats(domain: string, options: CallOptions = {}): Promise<MemoryStats> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/memory-stats`, reply: memoryStats, ...options });
+  }
+
+  job(domain: string, options: CallOptions = {}): Promise<DomainJob> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/job`, reply: domainJob, ...options });
+  }
+
+  /** Asks that the async job end without its aim; that it has ended is told by `job`. */
+  abortJob(domain: string, options: CallOptions = {}): Promise<DomainResource> {
+    return this.#control(domain, 'job/abort', undefined, options);
   }
 
   start(domain: string, body: StartDomain = {}, options: CallOptions = {}): Promise<DomainResource> {

@@ -22,6 +22,7 @@ export const commands = [
   'query-cpus-fast',
   'query-kvm',
   'query-machines',
+  'query-memory-size-summary',
   'query-migrate',
   'query-migrate-capabilities',
   'query-migrate-parameters',
@@ -35,6 +36,7 @@ export const commands = [
   'query-vnc',
   'quit',
   'remove-fd',
+  'set-action',
   'stop',
   'system_powerdown',
   'system_reset',
@@ -70,11 +72,13 @@ export const events = [
 export const typeNames: Readonly<Record<string, string>> = {
   'query-block.returns': 'BlockInfo',
   'query-block.returns.inserted': 'BlockDeviceInfo',
+  'query-block.returns.inserted.image': 'ImageInfo',
   'query-blockstats.returns': 'BlockStats',
   'query-blockstats.returns.stats': 'BlockDeviceStats',
   'query-chardev.returns': 'ChardevInfo',
   'query-cpus-fast.returns': 'CpuInfoFast',
   'query-machines.returns': 'MachineInfo',
+  'query-memory-size-summary.returns': 'MemorySizeSummary',
   'query-migrate-capabilities.returns': 'MigrationCapabilityStatus',
   'query-migrate-capabilities.returns.capability': 'MigrationCapability',
   'query-migrate-parameters.returns': 'MigrationParameters',
@@ -96,9 +100,11 @@ export const typeNames: Readonly<Record<string, string>> = {
  * `inc` too, and a reply without a promised member is refused), and deep ones that nobody reads.
  */
 export const omitted: ReadonlySet<string> = new Set([
-  'BlockDeviceInfo.image',
   'BlockDeviceInfo.dirty-bitmaps',
   'BlockInfo.dirty-bitmaps',
+  'ImageInfo.backing-image',
+  'ImageInfo.format-specific',
+  'ImageInfo.snapshots',
   'BlockDeviceStats.rd_latency_histogram',
   'BlockDeviceStats.wr_latency_histogram',
   'BlockDeviceStats.flush_latency_histogram',

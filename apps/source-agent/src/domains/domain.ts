@@ -10,6 +10,8 @@ import type { SourceContext } from '../context.js';
 /** What a migration that has this domain in hand is told and asked. */
 export interface DomainMigration {
   readonly id: string;
+  /** Asks to cancel; throws `past-point-of-no-return` when the destination has committed. */
+  cancel(by: string): Promise<void>;
   /** QEMU's exit is proven. True when the migration sees to what the guest held here. */
   guestGone(): Promise<boolean>;
   /** A user's destroy. Resolves when the guest here may be ended by the ordinary way; throws when it runs elsewhere. */

@@ -78,18 +78,34 @@ export class Domains {
     try {
       return this.of(ref);
     } catch (unknown) {
-      const { guestHost, incomingDecision, host } = this.#context;
-      for (const { value: status } of await guestHost.statuses.list()) {
-        if (status.owner !== 'destination' || status.migration === null) continue;
-        if (status.uuid !== ref.toLowerCase() && status.name !== ref) continue;
-        if ((await incomingDecision(status.migration)) !== 'committed') continue;
-        throw new VmferryError(
-          'handover-pending',
-          `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`,
-        );
-      }
-      throw unknown;
+      const { incomingDecision, host } = this.#context;
+      const migration = await this.#incoming(ref);
+      if (migration === null || (await incomingDecision(migration)) !== 'committed') throw unknown;
+      throw new VmferryError(
+        'handover-pending',
+        `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`,
+      );
     }
+  }
+
+  /** The same for an abort, which an incoming migration does not take (S16). Throws also `migration-live`. */
+  async ofOrIncoming(ref: string): Promise<Domain> {
+    const migration = await this.#incoming(ref);
+    if (migration === null) return this.of(ref);
+    throw new VmferryError(
+      'migration-live',
+      `The domain ${ref} is coming in by migration ${migration.id}, which cannot be aborted here: cancel it, or destroy the domain, at its source.`,
+      { data: { migrationId: migration.id } },
+    );
+  }
+
+  /** The migration by which a domain is coming in, by its name or uuid: the destination-agent has it in hand. */
+  async #incoming(ref: string): Promise<DomainStatus['migration']> {
+    const statuses = await this.#context.guestHost.statuses.list();
+    const found = statuses.find(
+      ({ value: { owner, uuid, name } }) => owner === 'destination' && (uuid === ref.toLowerCase() || name === ref),
+    );
+    return found?.value.migration ?? null;
   }
 
   /** Makes a definition persistent; an existing domain of this name and uuid is updated. */

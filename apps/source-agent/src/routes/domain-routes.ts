@@ -1,7 +1,6 @@
 import {
   adoptionReply,
   adoptionRequest,
-  blockStats,
   createDomain,
   domainList,
   domainRef,
@@ -14,10 +13,9 @@ import type { ErrorCode } from '@vmferry/errors';
 import { defineRoute, type Route } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Adoption } from '../domains/adoption.js';
-import { blockStatsOf } from '../domains/block-stats.js';
 import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
-import { auditedActs, controlProblems, startProblems } from './domain-control-routes.js';
+import { auditedActs, startProblems } from './domain-control-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
 const xmlProblems: ErrorCode[] = [
@@ -101,16 +99,6 @@ export function domainReadRoutes(domains: Domains): Route[] {
       reply: { status: 200, schema: domainXmlDocument },
       problems: ['domain-not-found'],
       handler: (ctx) => ({ body: { xml: formatDomain(domains.of(ctx.params.domain).definition) } }),
-    }),
-    defineRoute({
-      method: 'get',
-      path: '/v1/domains/:domain/block-stats',
-      summary: 'The block statistics of an active domain; answered during a migration too (S9, S25).',
-      permission: 'read',
-      params,
-      reply: { status: 200, schema: blockStats },
-      problems: controlProblems,
-      handler: async (ctx) => ({ body: await blockStatsOf(domains.of(ctx.params.domain), ctx.principal.name) }),
     }),
   ];
 }

@@ -155,6 +155,21 @@ export interface RemoveFdArguments {
   readonly fd?: number;
 }
 
+export interface SetActionArguments {
+  readonly reboot?: SetActionArgumentsReboot;
+  readonly shutdown?: SetActionArgumentsShutdown;
+  readonly panic?: SetActionArgumentsPanic;
+  readonly watchdog?: SetActionArgumentsWatchdog;
+}
+
+export type SetActionArgumentsPanic = 'pause' | 'shutdown' | 'exit-failure' | 'none';
+
+export type SetActionArgumentsReboot = 'reset' | 'shutdown';
+
+export type SetActionArgumentsShutdown = 'poweroff' | 'pause';
+
+export type SetActionArgumentsWatchdog = 'reset' | 'shutdown' | 'poweroff' | 'pause' | 'debug' | 'none' | 'inject-nmi';
+
 export interface AddFdReturns {
   readonly 'fdset-id': number;
   readonly fd: number;
@@ -175,6 +190,7 @@ export interface BlockDeviceInfo {
   readonly iops: number;
   readonly iops_rd: number;
   readonly iops_wr: number;
+  readonly image: ImageInfo;
   readonly bps_max?: number;
   readonly bps_rd_max?: number;
   readonly bps_wr_max?: number;
@@ -257,6 +273,20 @@ export interface CpuInfoFast {
   readonly 'cpu-state'?: QueryCpusFastReturnsCpuState;
 }
 
+export interface ImageInfo {
+  readonly filename: string;
+  readonly format: string;
+  readonly 'dirty-flag'?: boolean;
+  readonly 'actual-size'?: number;
+  readonly 'virtual-size': number;
+  readonly 'cluster-size'?: number;
+  readonly encrypted?: boolean;
+  readonly compressed?: boolean;
+  readonly 'backing-filename'?: string;
+  readonly 'full-backing-filename'?: string;
+  readonly 'backing-filename-format'?: string;
+}
+
 export interface MachineInfo {
   readonly name: string;
   readonly alias?: string;
@@ -267,6 +297,11 @@ export interface MachineInfo {
   readonly deprecated: boolean;
   readonly 'default-cpu-type'?: string;
   readonly 'default-ram-id'?: string;
+}
+
+export interface MemorySizeSummary {
+  readonly 'base-memory': number;
+  readonly 'plugged-memory'?: number;
 }
 
 export type MigrationCapability =
@@ -593,6 +628,7 @@ export interface Commands {
   'query-cpus-fast': { readonly arguments: Empty; readonly returns: readonly CpuInfoFast[] };
   'query-kvm': { readonly arguments: Empty; readonly returns: QueryKvmReturns };
   'query-machines': { readonly arguments: Empty; readonly returns: readonly MachineInfo[] };
+  'query-memory-size-summary': { readonly arguments: Empty; readonly returns: MemorySizeSummary };
   'query-migrate': { readonly arguments: Empty; readonly returns: MigrationInfo };
   'query-migrate-capabilities': { readonly arguments: Empty; readonly returns: readonly MigrationCapabilityStatus[] };
   'query-migrate-parameters': { readonly arguments: Empty; readonly returns: MigrationParameters };
@@ -606,6 +642,7 @@ export interface Commands {
   'query-vnc': { readonly arguments: Empty; readonly returns: VncInfo };
   quit: { readonly arguments: Empty; readonly returns: Empty };
   'remove-fd': { readonly arguments: RemoveFdArguments; readonly returns: Empty };
+  'set-action': { readonly arguments: SetActionArguments; readonly returns: Empty };
   stop: { readonly arguments: Empty; readonly returns: Empty };
   system_powerdown: { readonly arguments: Empty; readonly returns: Empty };
   system_reset: { readonly arguments: Empty; readonly returns: Empty };
@@ -636,6 +673,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'query-cpus-fast': ['CpuInfoFast'],
   'query-kvm': 'QueryKvmReturns',
   'query-machines': ['MachineInfo'],
+  'query-memory-size-summary': 'MemorySizeSummary',
   'query-migrate': 'MigrationInfo',
   'query-migrate-capabilities': ['MigrationCapabilityStatus'],
   'query-migrate-parameters': 'MigrationParameters',
@@ -649,6 +687,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'query-vnc': 'VncInfo',
   quit: null,
   'remove-fd': null,
+  'set-action': null,
   stop: null,
   system_powerdown: null,
   system_reset: null,
@@ -679,6 +718,7 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
       iops: 'int',
       iops_rd: 'int',
       iops_wr: 'int',
+      image: 'ImageInfo',
       '*bps_max': 'int',
       '*bps_rd_max': 'int',
       '*bps_wr_max': 'int',
@@ -771,6 +811,22 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
       '*cpu-state': 'QueryCpusFastReturnsCpuState',
     },
   },
+  ImageInfo: {
+    t: 'object',
+    members: {
+      filename: 'str',
+      format: 'str',
+      '*dirty-flag': 'bool',
+      '*actual-size': 'int',
+      'virtual-size': 'int',
+      '*cluster-size': 'int',
+      '*encrypted': 'bool',
+      '*compressed': 'bool',
+      '*backing-filename': 'str',
+      '*full-backing-filename': 'str',
+      '*backing-filename-format': 'str',
+    },
+  },
   MachineInfo: {
     t: 'object',
     members: {
@@ -783,6 +839,13 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
       deprecated: 'bool',
       '*default-cpu-type': 'str',
       '*default-ram-id': 'str',
+    },
+  },
+  MemorySizeSummary: {
+    t: 'object',
+    members: {
+      'base-memory': 'int',
+      '*plugged-memory': 'int',
     },
   },
   MigrationCapability: { t: 'enum' },
