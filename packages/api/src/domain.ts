@@ -28,6 +28,10 @@ export const domainResource = z
     job: jobInfo.nullable(),
     /** The migration that the domain takes part in, when one is not yet decided. */
     migrationId: z.string().nullable(),
+    /** It ends with a control session; an agent that was restarted knows of none, and the guest lives on. */
+    autodestroy: z.boolean(),
+    /** What was done to it around this agent: an administrator's monitor commands, a start by something else. */
+    tainted: z.array(z.enum(['custom-monitor', 'external-launch'])),
     /** Something a person should read: a lease that was lost, an adoption that waits. */
     warning: z.string().nullable(),
   })
@@ -37,15 +41,34 @@ export type DomainResource = z.infer<typeof domainResource>;
 export const domainList = z.object({ domains: z.array(domainResource) }).openapi('DomainList');
 export type DomainList = z.infer<typeof domainList>;
 
+/** A control session at this agent: when it is lost or deleted, the guest is destroyed (S17). */
+const autodestroy = uuid.optional();
+
 /** POST /v1/domains: defines a persistent domain, or with `transient` starts one that is gone when it stops (virsh create). */
 export const createDomain = z
-  .strictObject({ xml: domainXml, transient: z.boolean().default(false), paused: z.boolean().default(false) })
+  .strictObject({ xml: domainXml, transient: z.boolean().default(false), paused: z.boolean().default(false), autodestroy })
+  .refine(
+    (body) => body.transient || body.autodestroy === undefined,
+    'autodestroy is of a guest that is started: give transient, or define the domain and start it',
+  )
   .openapi('CreateDomain');
 export type CreateDomain = z.input<typeof createDomain>;
 
 /** POST /v1/domains/:domain/start */
-export const startDomain = z.strictObject({ paused: z.boolean().default(false) }).openapi('StartDomain');
+export const startDomain = z.strictObject({ paused: z.boolean().default(false), autodestroy }).openapi('StartDomain');
 export type StartDomain = z.input<typeof startDomain>;
+
+/** POST /v1/domains/:domain/monitor: one command for QEMU's monitor, as virsh's qemu-monitor-command takes it. */
+export const monitorCommand = z
+  .strictObject({
+    execute: z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/, 'the name of a QMP command'),
+    arguments: z.record(z.string(), z.unknown()).default({}),
+  })
+  .openapi('MonitorCommand');
+export type MonitorCommand = z.input<typeof monitorCommand>;
+
+export const monitorReply = z.object({ return: z.unknown() }).openapi('MonitorReply');
+export type MonitorReply = z.infer<typeof monitorReply>;
 
 export const emptyBody = z.strictObject({}).openapi('Empty');
 

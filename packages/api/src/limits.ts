@@ -17,6 +17,9 @@ export const limits = {
   sessionTtlSecondsMax: 300,
   pageItemsMax: 500,
   reasonCharsMax: 1_024,
+  /** An administrator's command for QEMU's monitor, and what QEMU answers, each as JSON. */
+  monitorCommandBytesMax: 65_536,
+  monitorReplyBytesMax: 1_048_576,
   /** A JSON body: the largest field is the domain XML, which JSON escapes. */
   bodyBytesMax: 4_194_304,
 } as const;

@@ -28,8 +28,11 @@ import {
   type MemoryStats,
   type MigrationParameters,
   type MigrationResource,
+  type MonitorCommand,
+  type MonitorReply,
   memoryStats,
   migrationResource,
+  monitorReply,
   type PerformReply,
   type PerformRequest,
   performReply,
@@ -81,6 +84,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
   /** Asks that the async job end without its aim; that it has ended is told by `job`. */
   abortJob(domain: string, options: CallOptions = {}): Promise<DomainResource> {
     return this.#control(domain, 'job/abort', undefined, options);
+  }
+
+  /** Passes a command on to QEMU's monitor, for an administrator. */
+  monitorCommand(domain: string, body: MonitorCommand, options: CallOptions = {}): Promise<MonitorReply> {
+    return this.caller.call({ method: 'post', path: `${domainPath(domain)}/monitor`, body, reply: monitorReply, ...options });
   }
 
   start(domain: string, body: StartDomain = {}, options: CallOptions = {}): Promise<DomainResource> {

@@ -138,6 +138,7 @@ function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: Pr
     logPath: paths.logPath,
     runtimeDir: paths.runtimeDir,
     migration: o.migration,
+    tainted: [],
     domainXml: formatDomain(o.definition),
   };
 }

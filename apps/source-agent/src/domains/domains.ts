@@ -4,7 +4,7 @@ import { auditedOf, disposeHoldings, findGuest } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import type { SourceContext } from '../context.js';
 import { Domain } from './domain.js';
-import type { Lifecycle } from './lifecycle.js';
+import type { Lifecycle, StartWish } from './lifecycle.js';
 
 /** The domains of this host that the source-agent owns. */
 export class Domains {
@@ -123,7 +123,7 @@ export class Domains {
   }
 
   /** A domain that is gone when its guest ends (virsh create). */
-  async create(xml: string, paused: boolean, principal: string): Promise<Domain> {
+  async create(xml: string, wish: StartWish, principal: string): Promise<Domain> {
     const definition = parseDomain(xml, { uuidIfMissing: this.#context.random.uuid() });
     const { name, uuid } = definition;
     const live = await this.#lifecycle.settle(definition);
@@ -133,7 +133,7 @@ export class Domains {
       return this.#add({ config: null, live });
     });
     try {
-      await this.#lifecycle.start(domain, paused, principal);
+      await this.#lifecycle.start(domain, wish, principal);
     } catch (thrown) {
       this.#byUuid.delete(domain.uuid);
       throw thrown;

@@ -41,10 +41,10 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       reply: { status: 201, schema: domainResource },
       problems: [...new Set([...xmlProblems, ...startProblems])],
       handler: async (ctx) => {
-        const { xml, transient, paused } = ctx.body;
+        const { xml, transient, ...wish } = ctx.body;
         let domain: Domain | null = null;
         await audited(ctx, 'POST', '/v1/domains', async () => {
-          domain = transient ? await domains.create(xml, paused, ctx.principal.name) : await domains.define(xml);
+          domain = transient ? await domains.create(xml, wish, ctx.principal.name) : await domains.define(xml);
         });
         const made = domain as Domain | null; // The callback has run: it either set this or threw.
         if (made === null) return { status: 204 };

@@ -1,0 +1,20 @@
+import type { Route } from '@vmferry/service';
+import type { SourceContext } from '../context.js';
+import type { Domains } from '../domains/domains.js';
+import type { Lifecycle } from '../domains/lifecycle.js';
+import { domainAdminRoutes } from './domain-admin-routes.js';
+import { domainControlRoutes } from './domain-control-routes.js';
+import { domainQueryRoutes, jobAbortRoute } from './domain-query-routes.js';
+import { domainReadRoutes, domainRoutes } from './domain-routes.js';
+
+/** All that can be done with a domain besides migrating it. */
+export function routesOfDomains(context: SourceContext, domains: Domains, lifecycle: Lifecycle): Route[] {
+  return [
+    ...domainReadRoutes(domains),
+    ...domainQueryRoutes(domains),
+    ...domainRoutes(context, domains),
+    jobAbortRoute(context, domains),
+    ...domainControlRoutes(context, domains, lifecycle),
+    ...domainAdminRoutes(context, domains),
+  ];
+}
