@@ -1,4 +1,5 @@
 import { asyncJobKind, domainName, domainXml, timestamp, uuid } from './common.js';
+import { limits } from './limits.js';
 import { z } from './z.js';
 
 export const domainState = z.enum(['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed']);
@@ -57,6 +58,16 @@ export type CreateDomain = z.input<typeof createDomain>;
 /** POST /v1/domains/:domain/start */
 export const startDomain = z.strictObject({ paused: z.boolean().default(false), autodestroy }).openapi('StartDomain');
 export type StartDomain = z.input<typeof startDomain>;
+
+/** POST /v1/domains/attach: a QEMU of this host that something else has started, with its process and the path of its monitor. */
+export const attachDomain = z
+  .strictObject({
+    xml: domainXml,
+    pid: z.int().min(1).max(limits.pidMax),
+    monitor: z.string().max(limits.socketPathCharsMax).regex(/^\//, 'an absolute path'),
+  })
+  .openapi('AttachDomain');
+export type AttachDomain = z.input<typeof attachDomain>;
 
 /** POST /v1/domains/:domain/monitor: one command for QEMU's monitor, as virsh's qemu-monitor-command takes it. */
 export const monitorCommand = z

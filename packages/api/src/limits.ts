@@ -17,6 +17,9 @@ export const limits = {
   sessionTtlSecondsMax: 300,
   pageItemsMax: 500,
   reasonCharsMax: 1_024,
+  /** The kernel's own limits: of a pid, and of the path of a unix socket. */
+  pidMax: 4_194_304,
+  socketPathCharsMax: 107,
   /** An administrator's command for QEMU's monitor, and what QEMU answers, each as JSON. */
   monitorCommandBytesMax: 65_536,
   monitorReplyBytesMax: 1_048_576,

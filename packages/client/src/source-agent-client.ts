@@ -1,6 +1,7 @@
 import {
   type AdoptionReply,
   type AdoptionRequest,
+  type AttachDomain,
   adoptionReply,
   type BeginReply,
   type BeginRequest,
@@ -55,6 +56,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
 
   createDomain(body: CreateDomain, options: CallOptions = {}): Promise<DomainResource> {
     return this.caller.call({ method: 'post', path: '/v1/domains', body, reply: domainResource, ...options });
+  }
+
+  /** Makes a QEMU that something else has started a domain of the host, for an administrator. */
+  attachDomain(body: AttachDomain, options: CallOptions = {}): Promise<DomainResource> {
+    return this.caller.call({ method: 'post', path: '/v1/domains/attach', body, reply: domainResource, ...options });
   }
 
   undefineDomain(domain: string, options: CallOptions = {}): Promise<void> {

@@ -129,7 +129,7 @@ export class Domain {
   }
 
   /** Says of the guest what stays true as long as it lives. */
-  caution(caveat: string): void {
+  caution(caveat: string | null): void {
     this.#caveat = caveat;
   }
 

@@ -1,6 +1,6 @@
-import { parseDomain } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, disposeHoldings, findGuest } from '@vmferry/guest';
+import { auditedOf, caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import type { SourceContext } from '../context.js';
 import { Domain } from './domain.js';
@@ -125,6 +125,16 @@ export class Domains {
   /** A domain that is gone when its guest ends (virsh create). */
   async create(xml: string, wish: StartWish, principal: string): Promise<Domain> {
     const definition = parseDomain(xml, { uuidIfMissing: this.#context.random.uuid() });
+    return this.#makeTransient(definition, (domain) => this.#lifecycle.start(domain, wish, principal));
+  }
+
+  /** The same for a guest that something else has started (virsh qemu-attach): it has a name and a uuid already. */
+  async attach(xml: string, qemu: Pick<ForeignQemu, 'pid' | 'monitor'>, principal: string): Promise<Domain> {
+    return this.#makeTransient(parseDomain(xml), (domain) => this.#lifecycle.attach(domain, qemu, principal));
+  }
+
+  /** The name and the uuid are taken while the guest is being made, and free again when that fails. */
+  async #makeTransient(definition: DomainDefinition, make: (domain: Domain) => Promise<void>): Promise<Domain> {
     const { name, uuid } = definition;
     const live = await this.#lifecycle.settle(definition);
     const domain = await this.#inTurn(() => {
@@ -133,7 +143,7 @@ export class Domains {
       return this.#add({ config: null, live });
     });
     try {
-      await this.#lifecycle.start(domain, wish, principal);
+      await make(domain);
     } catch (thrown) {
       this.#byUuid.delete(domain.uuid);
       throw thrown;
@@ -156,6 +166,7 @@ export class Domains {
     const guest = await findGuest(this.#context.guestHost, status);
     if (guest !== null) {
       domain.attach(guest);
+      domain.caution(await caveatOf(guest));
       if (status.migration === null) await domain.reconcile();
       return domain;
     }

@@ -1,6 +1,15 @@
 import { assignAddresses, formatDomain, resolveMachine } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, resourcesOf, startGuest } from '@vmferry/guest';
+import {
+  attachGuest,
+  auditedOf,
+  caveatOf,
+  detachGuest,
+  examineQemu,
+  type ForeignQemu,
+  resourcesOf,
+  startGuest,
+} from '@vmferry/guest';
 import type { SourceContext } from '../context.js';
 import { Autodestroy } from './autodestroy.js';
 import type { Domain } from './domain.js';
@@ -35,6 +44,27 @@ export class Lifecycle {
       if (domain.migration !== null) throw inDoubt(domain);
       await this.#refuseIncoming(domain);
       await this.#boot(domain, paused, () => tied !== null && this.#autodestroy.tie(domain, tied));
+    });
+  }
+
+  /** Takes a guest that something else has started, once it is found to be what its definition says. It keeps on running. */
+  async attach(domain: Domain, qemu: Pick<ForeignQemu, 'pid' | 'monitor'>, principal: string): Promise<void> {
+    const { guestHost, auditor, locks } = this.#context;
+    await this.#asJob(domain, 'modify', principal, async () => {
+      await this.#refuseIncoming(domain);
+      const examined = await examineQemu(guestHost, { definition: domain.definition, ...qemu });
+      const guest = await attachGuest(guestHost, examined);
+      try {
+        await locks.acquire(domain.uuid, resourcesOf(domain.uuid));
+        // Of the reasons that A7 knows this one is true: it was booted, only not by us. The taint says the rest.
+        await auditor.domainStart(auditedOf(domain.definition, qemu.pid), 'booted', true);
+      } catch (thrown) {
+        await locks.release(domain.uuid, resourcesOf(domain.uuid)).catch(() => undefined);
+        await detachGuest(guestHost, guest);
+        throw thrown;
+      }
+      domain.attach(guest);
+      domain.caution(await caveatOf(guest));
     });
   }
 

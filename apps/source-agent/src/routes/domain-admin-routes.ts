@@ -1,18 +1,53 @@
-import { domainRef, limits, monitorCommand, monitorReply, z } from '@vmferry/api';
-import { VmferryError } from '@vmferry/errors';
+import { attachDomain, domainRef, domainResource, limits, monitorCommand, monitorReply, z } from '@vmferry/api';
+import { type ErrorCode, VmferryError } from '@vmferry/errors';
 import { defineRoute, type Route } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
 import { onlyAsks, refuseMonitorCommand } from '../domains/monitor-rules.js';
 import { auditedActs, controlProblems } from './domain-control-routes.js';
+import { xmlProblems } from './domain-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
+
+const attachProblems: ErrorCode[] = [
+  ...xmlProblems,
+  'attach-mismatch',
+  'device-unsupported',
+  'domain-busy',
+  'guest-gone',
+  'hypervisor-unsupported',
+  'in-doubt',
+  'lease-busy',
+  'lease-unavailable',
+  'monitor-failed',
+  'monitor-timeout',
+  'state-unreadable',
+  'system-call-failed',
+];
 
 /** What reaches around the definition of a domain, for administrators. */
 export function domainAdminRoutes(context: SourceContext, domains: Domains): Route[] {
   const audited = auditedActs(context);
   return [
+    defineRoute({
+      method: 'post',
+      path: '/v1/domains/attach',
+      summary: 'Makes a QEMU of this host that something else has started a transient domain.',
+      permission: 'admin',
+      body: attachDomain,
+      reply: { status: 201, schema: domainResource },
+      problems: attachProblems,
+      handler: async (ctx) => {
+        const { xml, ...qemu } = ctx.body;
+        let uuid = '';
+        const attach = async () => {
+          uuid = (await domains.attach(xml, qemu, ctx.principal.name)).uuid;
+        };
+        await audited(ctx, 'POST', '/v1/domains/attach', attach, String(qemu.pid));
+        return { body: domains.of(uuid).toResource(), headers: { location: `/v1/domains/${uuid}` } };
+      },
+    }),
     defineRoute({
       method: 'post',
       path: '/v1/domains/:domain/monitor',

@@ -18,7 +18,7 @@ import type { Domains } from '../domains/domains.js';
 import { auditedActs, startProblems } from './domain-control-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
-const xmlProblems: ErrorCode[] = [
+export const xmlProblems: ErrorCode[] = [
   'xml-malformed',
   'xml-forbidden',
   'xml-too-large',

@@ -10,11 +10,12 @@ import { domainReadRoutes, domainRoutes } from './domain-routes.js';
 /** All that can be done with a domain besides migrating it. */
 export function routesOfDomains(context: SourceContext, domains: Domains, lifecycle: Lifecycle): Route[] {
   return [
+    // First, because `attach` is no domain's name in a POST: what that path takes is told by its own row.
+    ...domainAdminRoutes(context, domains),
     ...domainReadRoutes(domains),
     ...domainQueryRoutes(domains),
     ...domainRoutes(context, domains),
     jobAbortRoute(context, domains),
     ...domainControlRoutes(context, domains, lifecycle),
-    ...domainAdminRoutes(context, domains),
   ];
 }

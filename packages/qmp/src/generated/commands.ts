@@ -415,6 +415,20 @@ export type MigrationStatus =
   | 'wait-unplug'
   | (string & {});
 
+export interface PciDeviceInfo {
+  readonly bus: number;
+  readonly slot: number;
+  readonly function: number;
+  readonly irq?: number;
+  readonly irq_pin: number;
+  readonly qdev_id: string;
+}
+
+export interface PciInfo {
+  readonly bus: number;
+  readonly devices: readonly PciDeviceInfo[];
+}
+
 export interface QueryBalloonReturns {
   readonly actual: number;
 }
@@ -634,6 +648,7 @@ export interface Commands {
   'query-migrate-parameters': { readonly arguments: Empty; readonly returns: MigrationParameters };
   'query-name': { readonly arguments: Empty; readonly returns: QueryNameReturns };
   'query-named-block-nodes': { readonly arguments: QueryNamedBlockNodesArguments; readonly returns: readonly BlockDeviceInfo[] };
+  'query-pci': { readonly arguments: Empty; readonly returns: readonly PciInfo[] };
   'query-qmp-schema': { readonly arguments: Empty; readonly returns: readonly SchemaInfo[] };
   'query-spice': { readonly arguments: Empty; readonly returns: SpiceInfo };
   'query-status': { readonly arguments: Empty; readonly returns: StatusInfo };
@@ -679,6 +694,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'query-migrate-parameters': 'MigrationParameters',
   'query-name': 'QueryNameReturns',
   'query-named-block-nodes': ['BlockDeviceInfo'],
+  'query-pci': ['PciInfo'],
   'query-qmp-schema': ['SchemaInfo'],
   'query-spice': 'SpiceInfo',
   'query-status': 'StatusInfo',
@@ -928,6 +944,24 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
     },
   },
   MigrationStatus: { t: 'enum' },
+  PciDeviceInfo: {
+    t: 'object',
+    members: {
+      bus: 'int',
+      slot: 'int',
+      function: 'int',
+      '*irq': 'int',
+      irq_pin: 'int',
+      qdev_id: 'str',
+    },
+  },
+  PciInfo: {
+    t: 'object',
+    members: {
+      bus: 'int',
+      devices: ['PciDeviceInfo'],
+    },
+  },
   QueryBalloonReturns: {
     t: 'object',
     members: {
