@@ -22,9 +22,9 @@ import { Lifecycle } from './domains/lifecycle.js';
 import { outgoingJournal } from './outgoing/outgoing-journal.js';
 import { Outgoings } from './outgoing/outgoings.js';
 import { peerToPeer } from './outgoing/peer-to-peer.js';
-import { domainControlRoutes } from './routes/domain-control-routes.js';
-import { adoptionRoute, domainReadRoutes, domainRoutes } from './routes/domain-routes.js';
+import { adoptionRoute } from './routes/domain-routes.js';
 import { migrateRoute, migrationRoutes } from './routes/migration-routes.js';
+import { routesOfDomains } from './routes/routes-of-domains.js';
 import { evidenceRoute, stepRoutes } from './routes/step-routes.js';
 
 const packageVersion = '0.1.0';
@@ -73,9 +73,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   const service = createService({
     app: 'source-agent',
     routes: [
-      ...domainReadRoutes(domains),
-      ...domainRoutes(context, domains),
-      ...domainControlRoutes(context, domains, lifecycle),
+      ...routesOfDomains(context, domains, lifecycle),
       ...migrationReadRoutes('outgoing', outgoings),
       migrateRoute(context, outgoings, peerToPeer(context)),
       ...migrationRoutes(outgoings, replies),

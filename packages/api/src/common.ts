@@ -47,6 +47,8 @@ export const downtimeMs = z.int().min(1).max(limits.downtimeMsMax);
 /** RFC 3339, UTC, milliseconds. */
 export const timestamp = z.iso.datetime({ precision: 3 });
 
+export const asyncJobKind = z.enum(['migration-out', 'migration-in', 'save', 'dump']);
+
 export const problem = z
   .looseObject({
     type: z.string(),

@@ -1,4 +1,5 @@
-import { domainName, domainXml, timestamp, uuid } from './common.js';
+import { asyncJobKind, domainName, domainXml, timestamp, uuid } from './common.js';
+import { limits } from './limits.js';
 import { z } from './z.js';
 
 export const domainState = z.enum(['nostate', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed']);
@@ -6,7 +7,7 @@ export const domainState = z.enum(['nostate', 'running', 'blocked', 'paused', 's
 /** A4: what the job info of libvirt tells, in our units. */
 export const jobInfo = z
   .object({
-    kind: z.enum(['migration-out', 'migration-in', 'save', 'dump']),
+    kind: asyncJobKind,
     phase: z.string(),
     startedAt: timestamp,
     elapsedMs: z.int(),
@@ -28,6 +29,10 @@ export const domainResource = z
     job: jobInfo.nullable(),
     /** The migration that the domain takes part in, when one is not yet decided. */
     migrationId: z.string().nullable(),
+    /** It ends with a control session; an agent that was restarted knows of none, and the guest lives on. */
+    autodestroy: z.boolean(),
+    /** What was done to it around this agent: an administrator's monitor commands, a start by something else. */
+    tainted: z.array(z.enum(['custom-monitor', 'external-launch'])),
     /** Something a person should read: a lease that was lost, an adoption that waits. */
     warning: z.string().nullable(),
   })
@@ -37,34 +42,46 @@ export type DomainResource = z.infer<typeof domainResource>;
 export const domainList = z.object({ domains: z.array(domainResource) }).openapi('DomainList');
 export type DomainList = z.infer<typeof domainList>;
 
+/** A control session at this agent: when it is lost or deleted, the guest is destroyed (S17). */
+const autodestroy = uuid.optional();
+
 /** POST /v1/domains: defines a persistent domain, or with `transient` starts one that is gone when it stops (virsh create). */
 export const createDomain = z
-  .strictObject({ xml: domainXml, transient: z.boolean().default(false), paused: z.boolean().default(false) })
+  .strictObject({ xml: domainXml, transient: z.boolean().default(false), paused: z.boolean().default(false), autodestroy })
+  .refine(
+    (body) => body.transient || body.autodestroy === undefined,
+    'autodestroy is of a guest that is started: give transient, or define the domain and start it',
+  )
   .openapi('CreateDomain');
 export type CreateDomain = z.input<typeof createDomain>;
 
 /** POST /v1/domains/:domain/start */
-export const startDomain = z.strictObject({ paused: z.boolean().default(false) }).openapi('StartDomain');
+export const startDomain = z.strictObject({ paused: z.boolean().default(false), autodestroy }).openapi('StartDomain');
 export type StartDomain = z.input<typeof startDomain>;
+
+/** POST /v1/domains/attach: a QEMU of this host that something else has started, with its process and the path of its monitor. */
+export const attachDomain = z
+  .strictObject({
+    xml: domainXml,
+    pid: z.int().min(1).max(limits.pidMax),
+    monitor: z.string().max(limits.socketPathCharsMax).regex(/^\//, 'an absolute path'),
+  })
+  .openapi('AttachDomain');
+export type AttachDomain = z.input<typeof attachDomain>;
+
+/** POST /v1/domains/:domain/monitor: one command for QEMU's monitor, as virsh's qemu-monitor-command takes it. */
+export const monitorCommand = z
+  .strictObject({
+    execute: z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/, 'the name of a QMP command'),
+    arguments: z.record(z.string(), z.unknown()).default({}),
+  })
+  .openapi('MonitorCommand');
+export type MonitorCommand = z.input<typeof monitorCommand>;
+
+export const monitorReply = z.object({ return: z.unknown() }).openapi('MonitorReply');
+export type MonitorReply = z.infer<typeof monitorReply>;
 
 export const emptyBody = z.strictObject({}).openapi('Empty');
 
 export const domainXmlDocument = z.object({ xml: z.string() }).openapi('DomainXml');
 export type DomainXmlDocument = z.infer<typeof domainXmlDocument>;
-
-/** GET /v1/domains/:domain/block-stats and /memory-stats answer within 100 ms during a migration too (S9, S25). */
-export const blockStats = z
-  .object({
-    disks: z.array(
-      z.object({
-        target: z.string(),
-        readBytes: z.int(),
-        readRequests: z.int(),
-        writeBytes: z.int(),
-        writeRequests: z.int(),
-        flushRequests: z.int(),
-      }),
-    ),
-  })
-  .openapi('BlockStats');
-export type BlockStats = z.infer<typeof blockStats>;

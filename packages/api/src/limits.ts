@@ -17,6 +17,12 @@ export const limits = {
   sessionTtlSecondsMax: 300,
   pageItemsMax: 500,
   reasonCharsMax: 1_024,
+  /** The kernel's own limits: of a pid, and of the path of a unix socket. */
+  pidMax: 4_194_304,
+  socketPathCharsMax: 107,
+  /** An administrator's command for QEMU's monitor, and what QEMU answers, each as JSON. */
+  monitorCommandBytesMax: 65_536,
+  monitorReplyBytesMax: 1_048_576,
   /** A JSON body: the largest field is the domain XML, which JSON escapes. */
   bodyBytesMax: 4_194_304,
 } as const;

@@ -1,29 +1,39 @@
 import {
   type AdoptionReply,
   type AdoptionRequest,
+  type AttachDomain,
   adoptionReply,
   type BeginReply,
   type BeginRequest,
+  type BlockInfo,
   type BlockStats,
   beginReply,
+  blockInfo,
   blockStats,
   type ConfirmReply,
   type ConfirmRequest,
   type CreateDomain,
   type CreateMigration,
   confirmReply,
+  type DomainJob,
   type DomainList,
   type DomainResource,
   type DomainXmlDocument,
+  domainJob,
   domainList,
   domainResource,
   domainXmlDocument,
   type EvidenceReply,
   type EvidenceRequest,
   evidenceReply,
+  type MemoryStats,
   type MigrationParameters,
   type MigrationResource,
+  type MonitorCommand,
+  type MonitorReply,
+  memoryStats,
   migrationResource,
+  monitorReply,
   type PerformReply,
   type PerformRequest,
   performReply,
@@ -48,6 +58,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
     return this.caller.call({ method: 'post', path: '/v1/domains', body, reply: domainResource, ...options });
   }
 
+  /** Makes a QEMU that something else has started a domain of the host, for an administrator. */
+  attachDomain(body: AttachDomain, options: CallOptions = {}): Promise<DomainResource> {
+    return this.caller.call({ method: 'post', path: '/v1/domains/attach', body, reply: domainResource, ...options });
+  }
+
   undefineDomain(domain: string, options: CallOptions = {}): Promise<void> {
     return this.caller.call({ method: 'delete', path: domainPath(domain), reply: nothing, ...options });
   }
@@ -58,6 +73,28 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
 
   blockStats(domain: string, options: CallOptions = {}): Promise<BlockStats> {
     return this.caller.call({ method: 'get', path: `${domainPath(domain)}/block-stats`, reply: blockStats, ...options });
+  }
+
+  blockInfo(domain: string, options: CallOptions = {}): Promise<BlockInfo> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/block-info`, reply: blockInfo, ...options });
+  }
+
+  memoryStats(domain: string, options: CallOptions = {}): Promise<MemoryStats> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/memory-stats`, reply: memoryStats, ...options });
+  }
+
+  job(domain: string, options: CallOptions = {}): Promise<DomainJob> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/job`, reply: domainJob, ...options });
+  }
+
+  /** Asks that the async job end without its aim; that it has ended is told by `job`. */
+  abortJob(domain: string, options: CallOptions = {}): Promise<DomainResource> {
+    return this.#control(domain, 'job/abort', undefined, options);
+  }
+
+  /** Passes a command on to QEMU's monitor, for an administrator. */
+  monitorCommand(domain: string, body: MonitorCommand, options: CallOptions = {}): Promise<MonitorReply> {
+    return this.caller.call({ method: 'post', path: `${domainPath(domain)}/monitor`, body, reply: monitorReply, ...options });
   }
 
   start(domain: string, body: StartDomain = {}, options: CallOptions = {}): Promise<DomainResource> {

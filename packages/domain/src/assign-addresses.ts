@@ -9,7 +9,7 @@ import { type MachineFamily, machineFamily } from './machine.js';
 import { readDomain } from './parse.js';
 
 /** Slots of the root bus that the chipset holds: the host bridge, and ICH9's 1f or PIIX's 1. */
-const chipsetSlots: Readonly<Record<MachineFamily, readonly number[]>> = { q35: [0, 0x1f], pc: [0, 1] };
+export const chipsetSlots: Readonly<Record<MachineFamily, readonly number[]>> = { q35: [0, 0x1f], pc: [0, 1] };
 const slotsOfBus = 32;
 
 /**

@@ -8,7 +8,7 @@ export {
   networkName,
 } from './actual-network.js';
 export { pciAddressText } from './address.js';
-export { assignAddresses, isPciFunction } from './assign-addresses.js';
+export { assignAddresses, chipsetSlots, isPciFunction } from './assign-addresses.js';
 export { renameDomain, resolveMachine } from './change.js';
 export { type AbiDifference, checkAbi, checkTargetDefinition, throwIfAbiDiffers } from './check-abi.js';
 export type {

@@ -1,3 +1,4 @@
+export { attachGuest, caveatOf, detachGuest, examineQemu, type ForeignQemu } from './attach-guest.js';
 export { Channel, connectLocalStream } from './channel.js';
 export { findGuest } from './find-guest.js';
 export { disposeHoldings, Guest } from './guest.js';

@@ -78,13 +78,13 @@ export async function disposeUnstarted(
   await rm(pathsOf(host, definition.uuid).runtimeDir, { recursive: true, force: true });
 }
 
-interface GuestPaths {
+export interface GuestPaths {
   readonly runtimeDir: string;
   readonly logPath: string;
   readonly monitors: { readonly source: string; readonly destination: string };
 }
 
-function pathsOf(host: GuestHost, uuid: string): GuestPaths {
+export function pathsOf(host: GuestHost, uuid: string): GuestPaths {
   const runtimeDir = join(host.runtimeDir, uuid.slice(0, 8) + uuid.slice(-6));
   const monitors = { source: join(runtimeDir, 'source.qmp'), destination: join(runtimeDir, 'destination.qmp') };
   checkUnixSocketPath(monitors.destination);
@@ -138,6 +138,7 @@ function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: Pr
     logPath: paths.logPath,
     runtimeDir: paths.runtimeDir,
     migration: o.migration,
+    tainted: [],
     domainXml: formatDomain(o.definition),
   };
 }

@@ -3,6 +3,13 @@ import { attribute, child, childrenOf, element, formatXml, parseXml, type XmlEle
 import { checkRoot, wrappedXmlLimits } from './domain-configs.js';
 
 /**
+ * What was done to a guest around us, in libvirt's words: `custom-monitor`, commands of an administrator went to its monitor;
+ * `external-launch`, something else has started it.
+ */
+const taints = ['custom-monitor', 'external-launch'] as const;
+export type Taint = (typeof taints)[number];
+
+/**
  * What a restarted agent has to know of a guest that lives (or lived) on this host. How far a migration is stands in that
  * migration's own journal, and nowhere else.
  */
@@ -21,6 +28,8 @@ export interface DomainStatus {
   readonly logPath: string;
   readonly runtimeDir: string;
   readonly migration: { readonly id: string; readonly nonce: string; readonly role: 'source' | 'destination' } | null;
+  /** Each at most once. */
+  readonly tainted: readonly Taint[];
   readonly domainXml: string;
 }
 
@@ -30,7 +39,7 @@ export interface DomainStatus {
  */
 export function formatStatus(status: DomainStatus, domain: XmlElement): string {
   const { state, reason } = parseState(status.state, status.reason);
-  const { process, monitors, migration } = status;
+  const { process, monitors, migration, tainted } = status;
   return formatXml(
     element('domstatus', { version: '1', state, reason, owner: status.owner, persistent: yesNo(status.persistent) }, [
       element('process', { pid: String(process.pid), starttime: process.startTimeTicks, boot: process.bootId }),
@@ -39,6 +48,7 @@ export function formatStatus(status: DomainStatus, domain: XmlElement): string {
       element('log', { path: status.logPath }),
       element('runtime', { dir: status.runtimeDir }),
       ...(migration === null ? [] : [element('migration', { id: migration.id, nonce: migration.nonce, role: migration.role })]),
+      ...tainted.map((flag) => element('taint', { flag })),
       domain,
     ]),
   );
@@ -74,6 +84,7 @@ export function parseStatus(uuid: string, text: string): DomainStatus {
       migration === undefined
         ? null
         : { id: required(migration, 'id'), nonce: required(migration, 'nonce'), role: role(migration, 'role') },
+    tainted: childrenOf(root, 'taint').map((each) => taint(required(each, 'flag'))),
     domainXml: formatXml(domain),
   };
 }
@@ -100,6 +111,12 @@ function role(of: XmlElement, name: string): 'source' | 'destination' {
   const value = required(of, name);
   if (value === 'source' || value === 'destination') return value;
   throw new Error(`the ${name} of <${of.name}> is ${JSON.stringify(value)}`);
+}
+
+function taint(flag: string): Taint {
+  const known = taints.find((each) => each === flag);
+  if (known !== undefined) return known;
+  throw new Error(`the taint is ${JSON.stringify(flag)}`);
 }
 
 function flag(of: XmlElement, name: string): boolean {

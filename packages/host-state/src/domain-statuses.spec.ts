@@ -29,6 +29,7 @@ const status: DomainStatus = {
   logPath: '/var/log/q.log',
   runtimeDir: '/run/v/a',
   migration: { id: 'm-1', nonce: 'ab'.repeat(16), role: 'destination' },
+  tainted: ['custom-monitor', 'external-launch'],
   domainXml: settled,
 };
 
@@ -54,7 +55,7 @@ describe('the status of a guest', () => {
     expect(await statuses.list()).toEqual([{ name: uuid, value: status }]);
     const text = readFileSync(path(), 'utf8');
     expect(text).toContain(`<domstatus version='1' state='paused' reason='migration'`);
-    const least = { ...status, migration: null };
+    const least = { ...status, migration: null, tainted: [] };
     await statuses.write(least);
     expect(await statuses.read(uuid)).toEqual(least);
   });
@@ -116,6 +117,7 @@ describe('the status of a guest', () => {
     ['no monitor of the source-agent', (text) => text.replace("agent='source'", "agent='nobody'")],
     ['a domain of another uuid', (text) => text.replace(uuid, uuid.replace('6f5a', '7f5a'))],
     ['S12: a domain of another type', (text) => text.replace("type='qemu'", "type='lxc'")],
+    ['a taint that is not known', (text) => text.replace('custom-monitor', 'magic')],
     ['a DOCTYPE', (text) => `<!DOCTYPE x>${text}`],
     ['half of it', (text) => text.slice(0, text.length / 2)],
     ['nothing', () => ''],

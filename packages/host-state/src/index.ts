@@ -2,6 +2,6 @@ export { type AgentLock, type AppName, takeAgentLock } from './agent-lock.js';
 export type { SetAsideReporter } from './document-folder.js';
 export { DocumentStore, type DocumentStoreOptions } from './document-store.js';
 export { DomainConfigs, type XmlFolderOptions } from './domain-configs.js';
-export type { DomainStatus } from './domain-status.js';
+export type { DomainStatus, Taint } from './domain-status.js';
 export { DomainStatuses } from './domain-statuses.js';
 export { type HostIdentity, type HostState, type OpenHostState, openHostState } from './host.js';

@@ -12,6 +12,7 @@ export {
   type MigrationStatus,
   migrateToFd,
   migrationStatus,
+  missingForMigration,
   prepareMigration,
   setMigrationLimits,
   type TerminalMigrationStatus,

@@ -13,11 +13,16 @@ const bandwidthBytesPerSecMax = 2 ** 40;
 const downtimeLimitMsMax = 2_000_000;
 
 /** What both sides switch on: MIGRATION events, `completed` only when the destination has loaded (M2), image locks at `cont` (e1). */
+export const capabilitiesNeeded = ['events', 'return-path', 'late-block-activate'] as const;
+
+/** What of it a QEMU that is already there does not have. */
+export async function missingForMigration(qmp: QmpClient): Promise<string[]> {
+  const has = await qmp.execute('query-migrate-capabilities', {});
+  return capabilitiesNeeded.filter((name) => !has.some(({ capability }) => capability === name));
+}
+
 export async function enableMigrationCapabilities(qmp: QmpClient): Promise<void> {
-  const capabilities = (['events', 'return-path', 'late-block-activate'] as const).map((capability) => ({
-    capability,
-    state: true,
-  }));
+  const capabilities = capabilitiesNeeded.map((capability) => ({ capability, state: true }));
   await qmp.execute('migrate-set-capabilities', { capabilities });
 }
 

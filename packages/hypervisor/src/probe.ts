@@ -6,6 +6,7 @@ import { QmpClient } from '@vmferry/qmp';
 import type { Clock } from '@vmferry/seams';
 import { spawnDependent } from './dependent-process.js';
 import { tryKvm } from './kvm-probe.js';
+import { capabilitiesNeeded } from './migration.js';
 
 /** What one emulator on this host can do. Plain JSON, so that the caller can keep it by the emulator's path and mtime. */
 export interface Capabilities {
@@ -27,9 +28,6 @@ export interface Capabilities {
 }
 
 export const emulatorDefault = '/usr/bin/qemu-system-x86_64';
-
-/** What a migration cannot do without (qemu-behaviour, "What follows from it"). */
-const capabilitiesNeeded = ['events', 'return-path', 'late-block-activate'];
 
 const deadlineMs = 20_000;
 

@@ -203,6 +203,36 @@ describe('DomainJobs', () => {
   });
 });
 
+describe('the last job', () => {
+  const amount = { totalBytes: 10, processedBytes: 10, remainingBytes: 0 };
+
+  it('S9: is told as it ended, with the time it took, until another has ended', async () => {
+    expect(jobs.last).toBeNull();
+    const handle = await jobs.beginAsync('migration-out', '10.0.0.1');
+    await jobs.phase(handle, 'perform3');
+    jobs.report(handle, { type: 'bounded', timeRemainingMs: 0, data: amount, memory: amount, file: amount });
+    clock.advance(1_500);
+    await jobs.endAsync(handle, 'completed');
+    clock.advance(9_000);
+    const completed = { type: 'completed', job: 'migration-out', phase: 'perform3', timeElapsedMs: 1_500, memory: amount };
+    expect(jobs.last).toMatchObject(completed);
+    const next = await jobs.beginAsync('save', 'alice');
+    expect(jobs.last).toMatchObject(completed);
+    await jobs.endAsync(handle, 'failed');
+    expect(jobs.last).toMatchObject(completed);
+    await jobs.endAsync(next, 'failed');
+    expect(jobs.last).toMatchObject({ type: 'failed', job: 'save', memory: { totalBytes: 0 } });
+  });
+
+  it('S19: is cancelled when it was discarded, and nothing when it had not really begun', async () => {
+    await jobs.endAsync(await jobs.beginAsync('migration-out', '10.0.0.1'));
+    expect(jobs.last).toBeNull();
+    await jobs.beginAsync('dump', 'alice');
+    await jobs.discardAsync();
+    expect(jobs.last).toMatchObject({ type: 'cancelled', job: 'dump' });
+  });
+});
+
 describe('what is saved', () => {
   it('is async jobs with their phases, and destroy, in the order they happened; a query costs no write', async () => {
     const saved: string[] = [];

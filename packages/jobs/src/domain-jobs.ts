@@ -1,6 +1,6 @@
 import { VmferryError } from '@vmferry/errors';
 import type { Clock, Timer } from '@vmferry/seams';
-import { infoOf, type JobInfo, type JobProgress, noProgress } from './job-info.js';
+import { infoOf, type JobEnd, type JobInfo, type JobProgress, noProgress } from './job-info.js';
 import {
   type AsyncJob,
   type Decision,
@@ -54,6 +54,7 @@ export class DomainJobs {
   readonly #waiters = new Set<Waiter>();
   #state: JobState = { sync: null, async: null, guestAlive: true };
   #progress: JobProgress = noProgress;
+  #last: JobInfo | null = null;
   #lastId = 0;
 
   constructor(options: DomainJobsOptions) {
@@ -99,14 +100,20 @@ export class DomainJobs {
     return this.#startAsync(kind, phase, owner, startedAt);
   }
 
-  /** Ends an async job. A stale handle is no error: whoever discarded the job has ended it. */
-  async endAsync(handle: AsyncJobHandle): Promise<void> {
-    if (this.#endAsync(handle)) await this.#options.onChange?.(this.#state);
+  /**
+   * Ends an async job. A stale handle is no error: whoever discarded the job has ended it. How it ended is told by `last`; without
+   * `end` the job had not really begun, and is not told of.
+   */
+  async endAsync(handle: AsyncJobHandle, end?: JobEnd): Promise<void> {
+    const info = this.info();
+    if (!this.#endAsync(handle)) return;
+    if (end !== undefined) this.#last = { ...info, type: end };
+    await this.#options.onChange?.(this.#state);
   }
 
   /** Ends whatever async job is active, so that its domain can be destroyed (S19). */
   async discardAsync(): Promise<void> {
-    if (this.#state.async !== null) await this.endAsync(this.#state.async);
+    if (this.#state.async !== null) await this.endAsync(this.#state.async, 'cancelled');
   }
 
   /** Sets which sync jobs run beside the async job; destroy always does. Throws `no-active-job` for a stale handle. */
@@ -134,6 +141,11 @@ export class DomainJobs {
 
   info(): JobInfo {
     return infoOf(this.#state.async, this.#progress, this.#options.clock.monotonicMs());
+  }
+
+  /** The async job that ended last, as it was then; null when none has since the agent was started. */
+  get last(): JobInfo | null {
+    return this.#last;
   }
 
   /** Says whether the domain has a QEMU. Without one, nested jobs fail with `guest-gone`, also those that wait. */

@@ -1,5 +1,5 @@
 export { type AsyncJobHandle, DomainJobs, type DomainJobsOptions, type Release } from './domain-jobs.js';
-export type { JobAmount, JobInfo, JobInfoType, JobProgress } from './job-info.js';
+export type { JobAmount, JobEnd, JobInfo, JobInfoType, JobProgress } from './job-info.js';
 export {
   type AsyncJob,
   asyncJobs,

@@ -10,9 +10,12 @@ export interface JobAmount {
   readonly remainingBytes: number;
 }
 
+/** How an async job has ended. */
+export type JobEnd = 'completed' | 'failed' | 'cancelled';
+
 /** What the owner of an async job tells of its progress. */
 export interface JobProgress {
-  readonly type: Exclude<JobInfoType, 'none'>;
+  readonly type: 'bounded' | 'unbounded';
   readonly timeRemainingMs: number | null;
   readonly data: JobAmount;
   readonly memory: JobAmount;
@@ -23,6 +26,7 @@ export interface JobInfo extends Omit<JobProgress, 'type'> {
   readonly type: JobInfoType;
   readonly job: AsyncJob | null;
   readonly phase: JobPhase;
+  readonly startedAt: Date | null;
   /** Taken when it is read, so that it is right on the destination too, where nobody reports progress. */
   readonly timeElapsedMs: number;
 }
@@ -39,6 +43,7 @@ export const noProgress: JobProgress = {
 };
 
 export function infoOf(job: HeldAsyncJob | null, progress: JobProgress, nowMs: number): JobInfo {
-  if (job === null) return { ...noProgress, type: 'none', job: null, phase: 'none', timeElapsedMs: 0 };
-  return { ...progress, job: job.kind, phase: job.phase, timeElapsedMs: Math.max(0, nowMs - job.sinceMs) };
+  if (job === null) return { ...noProgress, type: 'none', job: null, phase: 'none', startedAt: null, timeElapsedMs: 0 };
+  const { kind, phase, startedAt, sinceMs } = job;
+  return { ...progress, job: kind, phase, startedAt, timeElapsedMs: Math.max(0, nowMs - sinceMs) };
 }

@@ -3,10 +3,12 @@ export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from '.
 export { detachSocket, takeHandle } from './handles.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, type Owner } from './ownership.js';
+export { lockedFiles, processExecutable, residentKib } from './proc.js';
 export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime, waitPidfd } from './processes.js';
 export { sendWithFd } from './send-with-fd.js';
 export {
   checkUnixSocketPath,
+  listenerPid,
   resetOnClose,
   sendWithoutDelay,
   shutdownFd,

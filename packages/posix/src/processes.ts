@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import koffi from 'koffi';
 import { closeFd, duplicateFd } from './descriptors.js';
-import { fromNodeError, isErrno } from './errno.js';
 import { checked, libc } from './libc.js';
+import { readProc } from './proc.js';
 import { poll, pollBits } from './splice.js';
 
 const SYS_pidfd_send_signal = 424;
@@ -68,15 +68,4 @@ export function processStartTime(pid: number): ProcessStart | null {
 /** The kernel's random id of this boot; a record with another one is from before a reboot. */
 export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-}
-
-function readProc(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (thrown) {
-    const error = fromNodeError(thrown, path);
-    // ESRCH comes when the process ends between the open and the read.
-    if (isErrno(error, 'ENOENT', 'ESRCH')) return null;
-    throw error;
-  }
 }

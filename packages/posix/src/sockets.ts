@@ -8,6 +8,7 @@ const SOCK_CLOEXEC = 0o2_000_000;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const SO_LINGER = 13;
+const SO_PEERCRED = 17;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_INFO = 11;
@@ -58,6 +59,17 @@ export function tcpSilentMs(fd: number): number {
     `socket ${fd}`,
   );
   return info[TCPI_LAST_DATA_RECV_WORD] ?? 0;
+}
+
+/** The process that listened on the unix socket which `fd` has connected to, by the kernel's word; later owners of the socket do not change it. */
+export function listenerPid(fd: number): number {
+  const credentials = new Int32Array(3);
+  checked(
+    'getsockopt SO_PEERCRED',
+    libc.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, new Uint32Array([credentials.byteLength])),
+    `socket ${fd}`,
+  );
+  return credentials[0] ?? 0;
 }
 
 /** The pending errno of a socket, 0 when there is none. Reading it clears it. */

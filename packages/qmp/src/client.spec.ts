@@ -62,6 +62,21 @@ test('commands sent at once are answered each with its own answer', async () => 
   expect(kvm.enabled).toBe(false);
 });
 
+test('any command of an administrator is answered as QEMU answers it, and refused in its words', async () => {
+  const { qmp } = await connectToQemu();
+  expect(await qmp.executeUntyped('qom-get', { path: '/machine', property: 'type' })).toMatch(/^pc-q35-.*-machine$/);
+  expect(await qmp.executeUntyped('query-status', {})).toMatchObject({ running: false });
+  await expect(qmp.executeUntyped('no-such-command', {})).rejects.toMatchObject({
+    code: 'monitor-failed',
+    data: { command: 'no-such-command', class: 'CommandNotFound' },
+  });
+});
+
+test('the kernel tells which process listens on the monitor', async () => {
+  const { qmp, qemu } = await connectToQemu();
+  expect(qmp.listenerPid).toBe(qemu.pid);
+});
+
 test('each query that takes no arguments is answered in the form of the schema', async () => {
   const { qmp } = await connectToQemu();
   const queries = [
@@ -74,6 +89,7 @@ test('each query that takes no arguments is answered in the form of the schema',
   ] as const;
   for (const query of queries) expect(await qmp.execute(query, {}), query).toBeInstanceOf(Array);
   const more = [
+    'query-memory-size-summary',
     'query-migrate',
     'query-migrate-capabilities',
     'query-migrate-parameters',

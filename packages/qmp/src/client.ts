@@ -29,7 +29,9 @@ export interface WaitOptions {
 export type CloseListener = (why: VmferryError) => void;
 
 interface Pending {
-  readonly name: CommandName;
+  readonly name: string;
+  /** Makes of what QEMU answered what the caller is given; throws when it is in another form than the schema says. */
+  readonly copy: (value: unknown) => unknown;
   readonly timer: Timer;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: VmferryError) => void;
@@ -90,6 +92,11 @@ export class QmpClient {
     }
   }
 
+  /** The process that listens on the monitor, by the kernel's word. */
+  get listenerPid(): number {
+    return this.#outbox.listenerPid();
+  }
+
   get closed(): boolean {
     return this.#closedBecause !== null;
   }
@@ -99,6 +106,25 @@ export class QmpClient {
     args: Commands[N]['arguments'],
     o: ExecuteOptions = {},
   ): Promise<Commands[N]['returns']> {
+    const type = commandReturns[name] ?? null;
+    const copy = (value: unknown) => (type === null ? {} : copyByShape(type, value, commandShapes));
+    // What the shape that the generator wrote beside the type lets through is of that type.
+    return this.#execute(name, args, copy, o) as Promise<Commands[N]['returns']>;
+  }
+
+  /**
+   * Any command, for an administrator: its answer is QEMU's JSON as it came, of at most one line of the monitor, and has to be
+   * treated as hostile. Whoever calls this decides what may be sent.
+   */
+  executeUntyped(
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+    o: { readonly deadlineMs?: number } = {},
+  ): Promise<unknown> {
+    return this.#execute(name, args, (value) => value, o);
+  }
+
+  #execute(name: string, args: unknown, copy: Pending['copy'], o: ExecuteOptions): Promise<unknown> {
     if (this.#closedBecause !== null) return Promise.reject(this.#closedBecause);
     const { deadlineMs = commandDeadlineMsDefault, fd } = o;
     const id = this.#nextId++;
@@ -107,8 +133,7 @@ export class QmpClient {
         const detail = `QEMU did not answer ${name} on ${this.#path} within ${deadlineMs} ms; it may still carry it out.`;
         this.#settle(id)?.reject(new VmferryError('monitor-timeout', detail, { data: { command: name, deadlineMs } }));
       });
-      // `resolve` is given a copy made by the shape that the generator wrote beside the type.
-      this.#pending.set(id, { name, timer, resolve: resolve as (value: unknown) => void, reject });
+      this.#pending.set(id, { name, copy, timer, resolve, reject });
       const line = Buffer.from(`${JSON.stringify({ execute: name, arguments: args, id })}\n`);
       this.#outbox
         .send(line, () => this.#pending.has(id), fd)
@@ -225,9 +250,8 @@ export class QmpClient {
   #return(id: number, value: unknown): void {
     const pending = this.#settle(id);
     if (pending === undefined) return;
-    const type = commandReturns[pending.name] ?? null;
     try {
-      pending.resolve(type === null ? {} : copyByShape(type, value, commandShapes));
+      pending.resolve(pending.copy(value));
     } catch (cause) {
       const detail = `QEMU answered ${pending.name} in another form than its schema says: ${String(cause)}.`;
       pending.reject(new VmferryError('monitor-failed', detail, { cause, data: { command: pending.name } }));

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { VmferryError } from '@vmferry/errors';
-import { sendWithFd } from '@vmferry/posix';
+import { listenerPid, sendWithFd } from '@vmferry/posix';
 
 /**
  * Sends one command after the other, each only when the one before is wholly in the kernel. So `writableLength` is 0 whenever a
@@ -25,6 +25,10 @@ export class Outbox {
     return sent;
   }
 
+  listenerPid(): number {
+    return listenerPid(this.#descriptor());
+  }
+
   #write(bytes: Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#socket.write(bytes, (error) => (error ? reject(error) : resolve()));
@@ -34,8 +38,7 @@ export class Outbox {
   #descriptor(): number {
     // Node has no public way to the descriptor of a socket; `_handle.fd` has been the same on 20, 22 and 24.
     const handle = (this.#socket as unknown as { readonly _handle: { readonly fd: number } | null })._handle;
-    if (handle === null || handle.fd < 0)
-      throw new VmferryError('guest-gone', 'The monitor closed before the descriptor was sent.');
+    if (handle === null || handle.fd < 0) throw new VmferryError('guest-gone', 'The monitor has closed.');
     return handle.fd;
   }
 }

@@ -27,6 +27,7 @@ beforeAll(async () => {
     logPath: '/nowhere/log',
     runtimeDir: join(agent.folder, 'run/none'),
     migration: { ...key, role: 'destination' },
+    tainted: [],
     domainXml,
   });
 });

@@ -3,6 +3,7 @@ import type { AuditReason } from '@vmferry/audit';
 import { type DomainDefinition, parseDomain, parseState, type StateWithReason } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, type Guest, resourcesOf } from '@vmferry/guest';
+import type { Taint } from '@vmferry/host-state';
 import { isSameProcess, type ProcessIdentity } from '@vmferry/hypervisor';
 import { DomainJobs } from '@vmferry/jobs';
 import type { SourceContext } from '../context.js';
@@ -10,6 +11,8 @@ import type { SourceContext } from '../context.js';
 /** What a migration that has this domain in hand is told and asked. */
 export interface DomainMigration {
   readonly id: string;
+  /** Asks to cancel; throws `past-point-of-no-return` when the destination has committed. */
+  cancel(by: string): Promise<void>;
   /** QEMU's exit is proven. True when the migration sees to what the guest held here. */
   guestGone(): Promise<boolean>;
   /** A user's destroy. Resolves when the guest here may be ended by the ordinary way; throws when it runs elsewhere. */
@@ -41,6 +44,10 @@ export class Domain {
   /** Why QEMU is about to end, when this agent ends it. */
   #ending: { readonly state: StateWithReason; readonly audit: AuditReason } | null = null;
   #warning: string | null = null;
+  /** What is true of the guest for all its life. */
+  #caveat: string | null = null;
+  /** Unties the guest from its control session; null for a guest that is tied to none. */
+  #untie: (() => void) | null = null;
   #gone: Promise<void> = Promise.resolve();
   #tidying: Promise<void> | null = null;
 
@@ -121,6 +128,27 @@ export class Domain {
     this.#warning = warning;
   }
 
+  /** Says of the guest what stays true as long as it lives. */
+  caution(caveat: string | null): void {
+    this.#caveat = caveat;
+  }
+
+  /** The guest ends with a control session (A6); `untie` is called when it has ended otherwise. */
+  tie(untie: () => void): void {
+    this.#untie = untie;
+  }
+
+  get autodestroy(): boolean {
+    return this.#untie !== null;
+  }
+
+  /** Durable before what taints it is done. */
+  async taint(taint: Taint): Promise<void> {
+    const guest = this.activeGuest();
+    const { tainted } = guest.status;
+    if (!tainted.includes(taint)) await guest.update({ tainted: [...tainted, taint] });
+  }
+
   /** Takes a guest that was started, found again or adopted, and follows it from now on. */
   attach(guest: Guest): void {
     this.#guest = guest;
@@ -187,6 +215,9 @@ export class Domain {
       .release(this.uuid, resourcesOf(this.uuid))
       .catch((error: unknown) => log.warn('the lease could not be released', { error }));
     await guest.dispose({ migrated: o.migrated });
+    this.#untie?.();
+    this.#untie = null;
+    this.#caveat = null;
     this.#guest = null;
     this.#inactive = o.state;
     if (this.#config !== null) this.#definition = parseDomain(this.#config);
@@ -216,7 +247,9 @@ export class Domain {
               elapsedMs: Math.round(this.#context.clock.monotonicMs() - job.sinceMs),
             },
       migrationId: this.#migration?.id ?? null,
-      warning: this.#warning,
+      autodestroy: this.autodestroy,
+      tainted: [...(this.#guest?.status.tainted ?? [])],
+      warning: [this.#warning, this.#caveat].filter((words) => words !== null).join(' ') || null,
     };
   }
 

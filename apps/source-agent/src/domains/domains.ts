@@ -1,10 +1,10 @@
-import { parseDomain } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, disposeHoldings, findGuest } from '@vmferry/guest';
+import { auditedOf, caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import type { SourceContext } from '../context.js';
 import { Domain } from './domain.js';
-import type { Lifecycle } from './lifecycle.js';
+import type { Lifecycle, StartWish } from './lifecycle.js';
 
 /** The domains of this host that the source-agent owns. */
 export class Domains {
@@ -78,18 +78,34 @@ export class Domains {
     try {
       return this.of(ref);
     } catch (unknown) {
-      const { guestHost, incomingDecision, host } = this.#context;
-      for (const { value: status } of await guestHost.statuses.list()) {
-        if (status.owner !== 'destination' || status.migration === null) continue;
-        if (status.uuid !== ref.toLowerCase() && status.name !== ref) continue;
-        if ((await incomingDecision(status.migration)) !== 'committed') continue;
-        throw new VmferryError(
-          'handover-pending',
-          `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`,
-        );
-      }
-      throw unknown;
+      const { incomingDecision, host } = this.#context;
+      const migration = await this.#incoming(ref);
+      if (migration === null || (await incomingDecision(migration)) !== 'committed') throw unknown;
+      throw new VmferryError(
+        'handover-pending',
+        `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`,
+      );
     }
+  }
+
+  /** The same for an abort, which an incoming migration does not take (S16). Throws also `migration-live`. */
+  async ofOrIncoming(ref: string): Promise<Domain> {
+    const migration = await this.#incoming(ref);
+    if (migration === null) return this.of(ref);
+    throw new VmferryError(
+      'migration-live',
+      `The domain ${ref} is coming in by migration ${migration.id}, which cannot be aborted here: cancel it, or destroy the domain, at its source.`,
+      { data: { migrationId: migration.id } },
+    );
+  }
+
+  /** The migration by which a domain is coming in, by its name or uuid: the destination-agent has it in hand. */
+  async #incoming(ref: string): Promise<DomainStatus['migration']> {
+    const statuses = await this.#context.guestHost.statuses.list();
+    const found = statuses.find(
+      ({ value: { owner, uuid, name } }) => owner === 'destination' && (uuid === ref.toLowerCase() || name === ref),
+    );
+    return found?.value.migration ?? null;
   }
 
   /** Makes a definition persistent; an existing domain of this name and uuid is updated. */
@@ -107,8 +123,18 @@ export class Domains {
   }
 
   /** A domain that is gone when its guest ends (virsh create). */
-  async create(xml: string, paused: boolean, principal: string): Promise<Domain> {
+  async create(xml: string, wish: StartWish, principal: string): Promise<Domain> {
     const definition = parseDomain(xml, { uuidIfMissing: this.#context.random.uuid() });
+    return this.#makeTransient(definition, (domain) => this.#lifecycle.start(domain, wish, principal));
+  }
+
+  /** The same for a guest that something else has started (virsh qemu-attach): it has a name and a uuid already. */
+  async attach(xml: string, qemu: Pick<ForeignQemu, 'pid' | 'monitor'>, principal: string): Promise<Domain> {
+    return this.#makeTransient(parseDomain(xml), (domain) => this.#lifecycle.attach(domain, qemu, principal));
+  }
+
+  /** The name and the uuid are taken while the guest is being made, and free again when that fails. */
+  async #makeTransient(definition: DomainDefinition, make: (domain: Domain) => Promise<void>): Promise<Domain> {
     const { name, uuid } = definition;
     const live = await this.#lifecycle.settle(definition);
     const domain = await this.#inTurn(() => {
@@ -117,7 +143,7 @@ export class Domains {
       return this.#add({ config: null, live });
     });
     try {
-      await this.#lifecycle.start(domain, paused, principal);
+      await make(domain);
     } catch (thrown) {
       this.#byUuid.delete(domain.uuid);
       throw thrown;
@@ -140,6 +166,7 @@ export class Domains {
     const guest = await findGuest(this.#context.guestHost, status);
     if (guest !== null) {
       domain.attach(guest);
+      domain.caution(await caveatOf(guest));
       if (status.migration === null) await domain.reconcile();
       return domain;
     }

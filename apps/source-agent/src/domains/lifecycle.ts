@@ -1,15 +1,33 @@
 import { assignAddresses, formatDomain, resolveMachine } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, resourcesOf, startGuest } from '@vmferry/guest';
+import {
+  attachGuest,
+  auditedOf,
+  caveatOf,
+  detachGuest,
+  examineQemu,
+  type ForeignQemu,
+  resourcesOf,
+  startGuest,
+} from '@vmferry/guest';
 import type { SourceContext } from '../context.js';
+import { Autodestroy } from './autodestroy.js';
 import type { Domain } from './domain.js';
+
+export interface StartWish {
+  readonly paused: boolean;
+  /** The control session with which the guest ends. */
+  readonly autodestroy?: string | undefined;
+}
 
 /** The lifecycle of a domain as virsh knows it. Each call is a job of the domain; the lease is held before `cont`, always (I3). */
 export class Lifecycle {
   readonly #context: SourceContext;
+  readonly #autodestroy: Autodestroy;
 
   constructor(context: SourceContext) {
     this.#context = context;
+    this.#autodestroy = new Autodestroy(context);
   }
 
   /** Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine. */
@@ -18,12 +36,35 @@ export class Lifecycle {
     return formatDomain(assignAddresses(resolveMachine(domainXml, capabilities.machineAliases)));
   }
 
-  async start(domain: Domain, paused: boolean, principal: string): Promise<void> {
+  async start(domain: Domain, { paused, autodestroy }: StartWish, principal: string): Promise<void> {
+    const tied = autodestroy === undefined ? null : { session: autodestroy, principal };
     await this.#asJob(domain, 'modify', principal, async () => {
+      if (tied !== null) this.#autodestroy.require(tied);
       if (domain.guest !== null) throw new VmferryError('domain-running', `The domain ${domain.name} is active already.`);
       if (domain.migration !== null) throw inDoubt(domain);
       await this.#refuseIncoming(domain);
-      await this.#boot(domain, paused);
+      await this.#boot(domain, paused, () => tied !== null && this.#autodestroy.tie(domain, tied));
+    });
+  }
+
+  /** Takes a guest that something else has started, once it is found to be what its definition says. It keeps on running. */
+  async attach(domain: Domain, qemu: Pick<ForeignQemu, 'pid' | 'monitor'>, principal: string): Promise<void> {
+    const { guestHost, auditor, locks } = this.#context;
+    await this.#asJob(domain, 'modify', principal, async () => {
+      await this.#refuseIncoming(domain);
+      const examined = await examineQemu(guestHost, { definition: domain.definition, ...qemu });
+      const guest = await attachGuest(guestHost, examined);
+      try {
+        await locks.acquire(domain.uuid, resourcesOf(domain.uuid));
+        // Of the reasons that A7 knows this one is true: it was booted, only not by us. The taint says the rest.
+        await auditor.domainStart(auditedOf(domain.definition, qemu.pid), 'booted', true);
+      } catch (thrown) {
+        await locks.release(domain.uuid, resourcesOf(domain.uuid)).catch(() => undefined);
+        await detachGuest(guestHost, guest);
+        throw thrown;
+      }
+      domain.attach(guest);
+      domain.caution(await caveatOf(guest));
     });
   }
 
@@ -67,7 +108,8 @@ export class Lifecycle {
     });
   }
 
-  async #boot(domain: Domain, paused: boolean): Promise<void> {
+  /** `tie` is called when the guest is there and has not run yet; a start whose session is lost by then fails. */
+  async #boot(domain: Domain, paused: boolean, tie: () => void): Promise<void> {
     const { guestHost, auditor, locks } = this.#context;
     const audited = (pid?: number) => auditedOf(domain.definition, pid);
     try {
@@ -79,6 +121,7 @@ export class Lifecycle {
         migration: null,
       });
       domain.attach(guest);
+      tie();
       await locks.acquire(domain.uuid, resourcesOf(domain.uuid));
       if (!paused) await guest.qmp.execute('cont', {});
       await auditor.domainStart(audited(guest.status.process.pid), 'booted', true);

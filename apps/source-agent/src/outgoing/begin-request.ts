@@ -33,6 +33,12 @@ export function acceptBegin({ relay, host }: SourceContext, domain: Domain, body
       },
     );
   }
+  if (domain.autodestroy) {
+    throw new VmferryError(
+      'domain-autodestroy',
+      `The domain ${domain.name} ends with the control session that has started it, and so cannot leave this host.`,
+    );
+  }
   const { state } = domain.state;
   if (state !== 'running' && state !== 'paused') {
     throw new VmferryError(

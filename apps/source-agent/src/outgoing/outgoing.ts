@@ -10,6 +10,7 @@ import {
 } from '@vmferry/cookie';
 import { toProblem, VmferryError } from '@vmferry/errors';
 import { type Channel, resourcesOf } from '@vmferry/guest';
+import type { JobEnd } from '@vmferry/jobs';
 import { decodeLockState, reclaimLease } from '@vmferry/locking';
 import {
   type Answer,
@@ -28,6 +29,7 @@ import { LiveMigration, type Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domain, DomainMigration } from '../domains/domain.js';
 import { openChannel } from './channel.js';
+import { jobProgressOf } from './job-progress.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
 import { type Heard, OutgoingMigration } from './outgoing-migration.js';
 import { firstResource, resourceOf } from './outgoing-resource.js';
@@ -210,8 +212,15 @@ export class Outgoing implements DomainMigration {
     await this.machine.whenEnded(signal);
   }
 
-  /** A migration that has ended stays as it ended; cancelling it again is no error. */
+  /** A migration that has ended stays as it ended; cancelling it again is no error. Throws `past-point-of-no-return` for one that has committed. */
   async cancel(by: string): Promise<void> {
+    const { stage } = this.machine.journal;
+    if (stage === 'leaving' || stage === 'left') {
+      throw new VmferryError(
+        'past-point-of-no-return',
+        `The migration ${this.id} has committed: the guest runs on the destination.`,
+      );
+    }
     if (hasEnded(this.machine.journal)) return;
     if (this.#journal.cancelRequested === null) {
       await this.#write({ cancelRequested: { at: this.#context.clock.wall().toISOString(), by } });
@@ -249,6 +258,8 @@ export class Outgoing implements DomainMigration {
   }
 
   #report(progress: MigrationProgress): void {
+    const { jobs } = this.domain;
+    if (jobs.active?.kind === 'migration-out') jobs.report(jobs.active, jobProgressOf(progress));
     this.live.update('progress', { progress: { ...progress, downtime: { ...progress.downtime, actualMs: this.#downtimeMs } } });
   }
 
@@ -587,7 +598,7 @@ export class Outgoing implements DomainMigration {
     this.domain.setMigration(null);
     await this.domain.reconcile();
     const handle = this.domain.jobs.active;
-    if (handle?.kind === 'migration-out') await this.domain.jobs.endAsync(handle);
+    if (handle?.kind === 'migration-out') await this.domain.jobs.endAsync(handle, this.#jobEnd(state.journal.stage));
     if (state.journal.stage !== 'left' && this.#error === null) this.noteError(this.#givenUp());
     await this.#write({
       finishedAt: this.#context.clock.wall().toISOString(),
@@ -601,6 +612,11 @@ export class Outgoing implements DomainMigration {
     if (state.journal.stage === 'left') await this.#acknowledged;
     this.live.update('done', resourceOf(this.#context, this.#journal, state, this.#error));
     this.#context.metrics.ended(this.live.value);
+  }
+
+  #jobEnd(stage: SourceStage): JobEnd {
+    if (stage === 'left') return 'completed';
+    return stage === 'stayed' && this.#journal.cancelRequested !== null ? 'cancelled' : 'failed';
   }
 
   /** A managed migration fails at its client, which tells this agent only to let it go: that is all that is known here (S26). */

@@ -11,7 +11,7 @@ import type {
 } from '@vmferry/api';
 import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { flagsInHex, hasEnded, keyName, type MigrationFlags, parseFlags } from '@vmferry/migration';
+import { flagsInHex, hasEnded, keyName, type MigrationFlags, parseFlags, phaseOf } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import { Domain } from '../domains/domain.js';
@@ -63,7 +63,8 @@ export class Outgoings {
       if (isOver(outgoing)) continue;
       domain.setMigration(outgoing);
       const since = new Date(journal.createdAt);
-      if (domain.guest !== null && domain.jobs.active === null) domain.jobs.adoptAsync('migration-out', 'begin3', since);
+      const phase = phaseOf(journal.machine.stage);
+      if (domain.guest !== null && domain.jobs.active === null) domain.jobs.adoptAsync('migration-out', phase, since);
     }
   }
 

@@ -22,6 +22,7 @@ export const startProblems: ErrorCode[] = [
   'monitor-failed',
   'monitor-timeout',
   'too-many-requests',
+  'session-not-found',
   'state-unreadable',
   'state-unwritable',
 ];
@@ -38,19 +39,22 @@ export const controlProblems: ErrorCode[] = [
   'state-unwritable',
 ];
 
-/** Audits what a caller has changed, or could not change, with principal and request id. */
+/** Audits what a caller has changed, or could not change, with principal and request id; `what` tells more of it than its path. */
 export function auditedActs(context: SourceContext) {
-  return async (ctx: Pick<RouteContext, 'principal' | 'requestId'>, method: string, path: string, act: () => Promise<void>) => {
+  return async (
+    ctx: Pick<RouteContext, 'principal' | 'requestId'>,
+    method: string,
+    path: string,
+    act: () => Promise<void>,
+    what = '',
+  ) => {
     const facts = { principal: ctx.principal.name, requestId: ctx.requestId, method, path };
+    const outcome = (code: string) => (what === '' ? code : `${code}:${what}`);
     try {
       await act();
-      await context.auditor.api({ ...facts, outcome: 'ok', success: true });
+      await context.auditor.api({ ...facts, outcome: outcome('ok'), success: true });
     } catch (thrown) {
-      await context.auditor.api({
-        ...facts,
-        outcome: VmferryError.from(thrown).code,
-        success: false,
-      });
+      await context.auditor.api({ ...facts, outcome: outcome(VmferryError.from(thrown).code), success: false });
       throw thrown;
     }
   };
@@ -94,7 +98,7 @@ export function domainControlRoutes(context: SourceContext, domains: Domains, li
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
         await audited(ctx, 'POST', `/v1/domains/${domain.uuid}/start`, () =>
-          lifecycle.start(domain, ctx.body.paused, ctx.principal.name),
+          lifecycle.start(domain, ctx.body, ctx.principal.name),
         );
         return { body: domain.toResource() };
       },

@@ -1,7 +1,6 @@
 import {
   adoptionReply,
   adoptionRequest,
-  blockStats,
   createDomain,
   domainList,
   domainRef,
@@ -14,13 +13,12 @@ import type { ErrorCode } from '@vmferry/errors';
 import { defineRoute, type Route } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Adoption } from '../domains/adoption.js';
-import { blockStatsOf } from '../domains/block-stats.js';
 import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
-import { auditedActs, controlProblems, startProblems } from './domain-control-routes.js';
+import { auditedActs, startProblems } from './domain-control-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
-const xmlProblems: ErrorCode[] = [
+export const xmlProblems: ErrorCode[] = [
   'xml-malformed',
   'xml-forbidden',
   'xml-too-large',
@@ -43,10 +41,10 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       reply: { status: 201, schema: domainResource },
       problems: [...new Set([...xmlProblems, ...startProblems])],
       handler: async (ctx) => {
-        const { xml, transient, paused } = ctx.body;
+        const { xml, transient, ...wish } = ctx.body;
         let domain: Domain | null = null;
         await audited(ctx, 'POST', '/v1/domains', async () => {
-          domain = transient ? await domains.create(xml, paused, ctx.principal.name) : await domains.define(xml);
+          domain = transient ? await domains.create(xml, wish, ctx.principal.name) : await domains.define(xml);
         });
         const made = domain as Domain | null; // The callback has run: it either set this or threw.
         if (made === null) return { status: 204 };
@@ -101,16 +99,6 @@ export function domainReadRoutes(domains: Domains): Route[] {
       reply: { status: 200, schema: domainXmlDocument },
       problems: ['domain-not-found'],
       handler: (ctx) => ({ body: { xml: formatDomain(domains.of(ctx.params.domain).definition) } }),
-    }),
-    defineRoute({
-      method: 'get',
-      path: '/v1/domains/:domain/block-stats',
-      summary: 'The block statistics of an active domain; answered during a migration too (S9, S25).',
-      permission: 'read',
-      params,
-      reply: { status: 200, schema: blockStats },
-      problems: controlProblems,
-      handler: async (ctx) => ({ body: await blockStatsOf(domains.of(ctx.params.domain), ctx.principal.name) }),
     }),
   ];
 }

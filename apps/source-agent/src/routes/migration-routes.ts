@@ -22,13 +22,6 @@ export function migrationRoutes(outgoings: Outgoings, replies: StepReplies): Rou
       problems: ['migration-not-found', 'past-point-of-no-return', 'state-unwritable'],
       handler: async ({ params: { id }, principal }) => {
         const outgoing = outgoings.byId(id);
-        const { stage } = outgoing.machine.journal;
-        if (stage === 'leaving' || stage === 'left') {
-          throw new VmferryError(
-            'past-point-of-no-return',
-            `The migration ${id} has committed: the guest runs on the destination.`,
-          );
-        }
         await outgoing.cancel(principal.name);
         return { body: outgoing.live.value };
       },

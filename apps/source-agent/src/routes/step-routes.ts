@@ -22,6 +22,7 @@ export const beginProblems: ErrorCode[] = [
   'domain-not-running',
   'domain-busy',
   'already-migrating',
+  'domain-autodestroy',
   'migration-exists',
   'flag-unknown',
   'flag-unsupported',

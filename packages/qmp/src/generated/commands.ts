@@ -155,6 +155,21 @@ export interface RemoveFdArguments {
   readonly fd?: number;
 }
 
+export interface SetActionArguments {
+  readonly reboot?: SetActionArgumentsReboot;
+  readonly shutdown?: SetActionArgumentsShutdown;
+  readonly panic?: SetActionArgumentsPanic;
+  readonly watchdog?: SetActionArgumentsWatchdog;
+}
+
+export type SetActionArgumentsPanic = 'pause' | 'shutdown' | 'exit-failure' | 'none';
+
+export type SetActionArgumentsReboot = 'reset' | 'shutdown';
+
+export type SetActionArgumentsShutdown = 'poweroff' | 'pause';
+
+export type SetActionArgumentsWatchdog = 'reset' | 'shutdown' | 'poweroff' | 'pause' | 'debug' | 'none' | 'inject-nmi';
+
 export interface AddFdReturns {
   readonly 'fdset-id': number;
   readonly fd: number;
@@ -175,6 +190,7 @@ export interface BlockDeviceInfo {
   readonly iops: number;
   readonly iops_rd: number;
   readonly iops_wr: number;
+  readonly image: ImageInfo;
   readonly bps_max?: number;
   readonly bps_rd_max?: number;
   readonly bps_wr_max?: number;
@@ -257,6 +273,20 @@ export interface CpuInfoFast {
   readonly 'cpu-state'?: QueryCpusFastReturnsCpuState;
 }
 
+export interface ImageInfo {
+  readonly filename: string;
+  readonly format: string;
+  readonly 'dirty-flag'?: boolean;
+  readonly 'actual-size'?: number;
+  readonly 'virtual-size': number;
+  readonly 'cluster-size'?: number;
+  readonly encrypted?: boolean;
+  readonly compressed?: boolean;
+  readonly 'backing-filename'?: string;
+  readonly 'full-backing-filename'?: string;
+  readonly 'backing-filename-format'?: string;
+}
+
 export interface MachineInfo {
   readonly name: string;
   readonly alias?: string;
@@ -267,6 +297,11 @@ export interface MachineInfo {
   readonly deprecated: boolean;
   readonly 'default-cpu-type'?: string;
   readonly 'default-ram-id'?: string;
+}
+
+export interface MemorySizeSummary {
+  readonly 'base-memory': number;
+  readonly 'plugged-memory'?: number;
 }
 
 export type MigrationCapability =
@@ -379,6 +414,20 @@ export type MigrationStatus =
   | 'device'
   | 'wait-unplug'
   | (string & {});
+
+export interface PciDeviceInfo {
+  readonly bus: number;
+  readonly slot: number;
+  readonly function: number;
+  readonly irq?: number;
+  readonly irq_pin: number;
+  readonly qdev_id: string;
+}
+
+export interface PciInfo {
+  readonly bus: number;
+  readonly devices: readonly PciDeviceInfo[];
+}
 
 export interface QueryBalloonReturns {
   readonly actual: number;
@@ -593,11 +642,13 @@ export interface Commands {
   'query-cpus-fast': { readonly arguments: Empty; readonly returns: readonly CpuInfoFast[] };
   'query-kvm': { readonly arguments: Empty; readonly returns: QueryKvmReturns };
   'query-machines': { readonly arguments: Empty; readonly returns: readonly MachineInfo[] };
+  'query-memory-size-summary': { readonly arguments: Empty; readonly returns: MemorySizeSummary };
   'query-migrate': { readonly arguments: Empty; readonly returns: MigrationInfo };
   'query-migrate-capabilities': { readonly arguments: Empty; readonly returns: readonly MigrationCapabilityStatus[] };
   'query-migrate-parameters': { readonly arguments: Empty; readonly returns: MigrationParameters };
   'query-name': { readonly arguments: Empty; readonly returns: QueryNameReturns };
   'query-named-block-nodes': { readonly arguments: QueryNamedBlockNodesArguments; readonly returns: readonly BlockDeviceInfo[] };
+  'query-pci': { readonly arguments: Empty; readonly returns: readonly PciInfo[] };
   'query-qmp-schema': { readonly arguments: Empty; readonly returns: readonly SchemaInfo[] };
   'query-spice': { readonly arguments: Empty; readonly returns: SpiceInfo };
   'query-status': { readonly arguments: Empty; readonly returns: StatusInfo };
@@ -606,6 +657,7 @@ export interface Commands {
   'query-vnc': { readonly arguments: Empty; readonly returns: VncInfo };
   quit: { readonly arguments: Empty; readonly returns: Empty };
   'remove-fd': { readonly arguments: RemoveFdArguments; readonly returns: Empty };
+  'set-action': { readonly arguments: SetActionArguments; readonly returns: Empty };
   stop: { readonly arguments: Empty; readonly returns: Empty };
   system_powerdown: { readonly arguments: Empty; readonly returns: Empty };
   system_reset: { readonly arguments: Empty; readonly returns: Empty };
@@ -636,11 +688,13 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'query-cpus-fast': ['CpuInfoFast'],
   'query-kvm': 'QueryKvmReturns',
   'query-machines': ['MachineInfo'],
+  'query-memory-size-summary': 'MemorySizeSummary',
   'query-migrate': 'MigrationInfo',
   'query-migrate-capabilities': ['MigrationCapabilityStatus'],
   'query-migrate-parameters': 'MigrationParameters',
   'query-name': 'QueryNameReturns',
   'query-named-block-nodes': ['BlockDeviceInfo'],
+  'query-pci': ['PciInfo'],
   'query-qmp-schema': ['SchemaInfo'],
   'query-spice': 'SpiceInfo',
   'query-status': 'StatusInfo',
@@ -649,6 +703,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'query-vnc': 'VncInfo',
   quit: null,
   'remove-fd': null,
+  'set-action': null,
   stop: null,
   system_powerdown: null,
   system_reset: null,
@@ -679,6 +734,7 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
       iops: 'int',
       iops_rd: 'int',
       iops_wr: 'int',
+      image: 'ImageInfo',
       '*bps_max': 'int',
       '*bps_rd_max': 'int',
       '*bps_wr_max': 'int',
@@ -771,6 +827,22 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
       '*cpu-state': 'QueryCpusFastReturnsCpuState',
     },
   },
+  ImageInfo: {
+    t: 'object',
+    members: {
+      filename: 'str',
+      format: 'str',
+      '*dirty-flag': 'bool',
+      '*actual-size': 'int',
+      'virtual-size': 'int',
+      '*cluster-size': 'int',
+      '*encrypted': 'bool',
+      '*compressed': 'bool',
+      '*backing-filename': 'str',
+      '*full-backing-filename': 'str',
+      '*backing-filename-format': 'str',
+    },
+  },
   MachineInfo: {
     t: 'object',
     members: {
@@ -783,6 +855,13 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
       deprecated: 'bool',
       '*default-cpu-type': 'str',
       '*default-ram-id': 'str',
+    },
+  },
+  MemorySizeSummary: {
+    t: 'object',
+    members: {
+      'base-memory': 'int',
+      '*plugged-memory': 'int',
     },
   },
   MigrationCapability: { t: 'enum' },
@@ -865,6 +944,24 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
     },
   },
   MigrationStatus: { t: 'enum' },
+  PciDeviceInfo: {
+    t: 'object',
+    members: {
+      bus: 'int',
+      slot: 'int',
+      function: 'int',
+      '*irq': 'int',
+      irq_pin: 'int',
+      qdev_id: 'str',
+    },
+  },
+  PciInfo: {
+    t: 'object',
+    members: {
+      bus: 'int',
+      devices: ['PciDeviceInfo'],
+    },
+  },
   QueryBalloonReturns: {
     t: 'object',
     members: {

@@ -105,6 +105,8 @@ export const domainOf = (changes: Partial<DomainResource> = {}): DomainResource 
   pid: 4_711,
   job: null,
   migrationId: null,
+  autodestroy: false,
+  tainted: [],
   warning: null,
   ...changes,
 });

@@ -1,0 +1,39 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { fromNodeError, isErrno } from './errno.js';
+
+/** What /proc tells of one process. Of another user's process, root alone is told: EACCES otherwise. Null when there is no such process. */
+
+/** The path of the program that it executes, as the kernel has resolved it. */
+export function processExecutable(pid: number): string | null {
+  return ifThere(`/proc/${pid}/exe`, (path) => readlinkSync(path));
+}
+
+/** What it has in memory now, in KiB; null also for a zombie, which has none. */
+export function residentKib(pid: number): number | null {
+  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readProc(`/proc/${pid}/status`) ?? '');
+  return line === null ? null : Number(line[1]);
+}
+
+/** The paths of its open files on which it holds a lock of an open file description, the kind with which QEMU locks images. */
+export function lockedFiles(pid: number): readonly string[] | null {
+  const fds = ifThere(`/proc/${pid}/fd`, (path) => readdirSync(path));
+  if (fds === null) return null;
+  const locked = fds.filter((fd) => /^lock:.*\bOFDLCK\b/m.test(readProc(`/proc/${pid}/fdinfo/${fd}`) ?? ''));
+  const paths = locked.map((fd) => ifThere(`/proc/${pid}/fd/${fd}`, (path) => readlinkSync(path)));
+  return paths.filter((path) => path !== null);
+}
+
+export function readProc(path: string): string | null {
+  return ifThere(path, (file) => readFileSync(file, 'utf8'));
+}
+
+function ifThere<T>(path: string, read: (path: string) => T): T | null {
+  try {
+    return read(path);
+  } catch (thrown) {
+    const error = fromNodeError(thrown, path);
+    // ESRCH comes when the process ends between the open and the read.
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return null;
+    throw error;
+  }
+}
