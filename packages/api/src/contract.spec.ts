@@ -66,6 +66,24 @@ describe('a body', () => {
     expect([hint('m1'), hint('../m1')]).toEqual([true, false]);
   });
 
+  it('bounds each timeout, and refuses post-copy by its name', () => {
+    const { timeoutSecondsMax, timeoutSecondsPerGibMax, stallSecondsMax } = api.limits;
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), fc.integer()), (value) => {
+        const good = (max: number) => Number.isInteger(value) && value >= 1 && value <= max;
+        const takes = (name: string) => accepts(api.migrationTimeouts, { [name]: value });
+        expect(['totalSeconds', 'secondsPerGib', 'stallSeconds'].map(takes)).toEqual(
+          [timeoutSecondsMax, timeoutSecondsPerGibMax, stallSecondsMax].map(good),
+        );
+      }),
+    );
+    for (const refused of [
+      api.migrationTimeouts.safeParse({ action: 'postcopy' }),
+      api.forceComplete.safeParse({ strategy: 'postcopy' }),
+    ])
+      expect(refused.error?.issues[0]?.message).toContain('post-copy does not exist');
+  });
+
   it('refuses parameters that change nothing', () => {
     expect(accepts(api.migrationParameters, {})).toBe(false);
     expect(accepts(api.migrationParameters, { downtimeMsMax: 10 })).toBe(true);

@@ -12,6 +12,10 @@ export const limits = {
   flagCharsMax: 64,
   bandwidthMibPerSecMax: 1_048_576,
   downtimeMsMax: 60_000,
+  /** Completion timeout of a migration: seven days in all, a day for each GiB, a day without progress. */
+  timeoutSecondsMax: 604_800,
+  timeoutSecondsPerGibMax: 86_400,
+  stallSecondsMax: 86_400,
   /** Long polls and `Prefer: wait`, in seconds. */
   waitSecondsMax: 60,
   sessionTtlSecondsMax: 300,

@@ -10,6 +10,7 @@ import {
   problem,
   timestamp,
 } from './common.js';
+import { forceCompleteReport, migrationTimeouts, timeoutsReport } from './timeouts.js';
 import { z } from './z.js';
 
 export const migrationState = z.enum(['PENDING', 'RUNNING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'CANCELLED', 'NEEDS_ATTENTION']);
@@ -32,7 +33,7 @@ export const memoryProgress = z.object({
 export const downtimeReport = z.object({
   /** What QEMU may stop the guest for at present; it begins at 10 ms and is raised by measurement (qemu-behaviour). */
   limitMs: z.int(),
-  /** QEMU's own forecast, when it has one. */
+  /** How long what was left after the last pass takes at the measured rate; null before the second pass. */
   expectedMs: z.int().nullable(),
   /** STOP on the source to the RESUME on the destination, on the source's clock, when both are known. */
   actualMs: z.int().nullable(),
@@ -43,7 +44,7 @@ export const migrationProgress = z
     memory: memoryProgress,
     throughputBytesPerSec: z.int(),
     downtime: downtimeReport,
-    /** Whether the remaining bytes fall from pass to pass; null until two passes are known. */
+    /** Whether less was left after the last pass than after those before it; null until two passes are known. */
     converging: z.boolean().nullable(),
     hint: z.string().nullable(),
   })
@@ -80,6 +81,9 @@ export const migrationResource = z
     parameters: z.object({ bandwidthBytesPerSec: z.int().nullable(), downtimeMsMax: z.int() }),
     progress: migrationProgress.nullable(),
     cancel: cancelReport.nullable(),
+    /** Null at a destination: the source keeps the time. */
+    timeouts: timeoutsReport.nullable(),
+    forceComplete: forceCompleteReport.nullable(),
     /** Why a destination is kept paused, and what to do (handover rule 5). */
     held: z.object({ reason: z.string(), since: timestamp, hint: z.string() }).nullable(),
     error: problem.nullable(),
@@ -106,15 +110,21 @@ export const createMigration = z
     xml: domainXml.optional(),
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
     downtimeMsMax: downtimeMs.optional(),
+    timeouts: migrationTimeouts.optional(),
   })
   .openapi('CreateMigration');
 export type CreateMigration = z.input<typeof createMigration>;
 
 export const migrationParameters = z
-  .strictObject({ bandwidthMibPerSec: bandwidthMibPerSec.optional(), downtimeMsMax: downtimeMs.optional() })
+  .strictObject({
+    bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+    downtimeMsMax: downtimeMs.optional(),
+    /** Those that are given change, the others stay. */
+    timeouts: migrationTimeouts.optional(),
+  })
   .refine(
-    (body) => body.bandwidthMibPerSec !== undefined || body.downtimeMsMax !== undefined,
-    'give bandwidthMibPerSec, downtimeMsMax or both',
+    (body) => Object.values(body).some((value) => value !== undefined),
+    'give bandwidthMibPerSec, downtimeMsMax, timeouts or several of them',
   )
   .openapi('MigrationParameters');
 export type MigrationParameters = z.input<typeof migrationParameters>;

@@ -14,6 +14,7 @@ import {
 } from './common.js';
 import { limits } from './limits.js';
 import { migrationState } from './migration.js';
+import { migrationTimeouts } from './timeouts.js';
 import { z } from './z.js';
 
 /*
@@ -33,6 +34,7 @@ export const beginRequest = z
     xml: domainXml.optional(),
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
     downtimeMsMax: downtimeMs.optional(),
+    timeouts: migrationTimeouts.optional(),
     /** The control session that the job is tied to; without one only the agents' own timers end it. */
     session,
   })

@@ -26,6 +26,7 @@ import {
   type EvidenceReply,
   type EvidenceRequest,
   evidenceReply,
+  type ForceComplete,
   type MemoryStats,
   type MigrationParameters,
   type MigrationResource,
@@ -135,6 +136,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
       reply: migrationResource,
       ...options,
     });
+  }
+
+  /** Stops the guest, so that the rest of its memory goes over. */
+  forceComplete(id: string, body: ForceComplete, options: CallOptions = {}): Promise<MigrationResource> {
+    return this.act(id, 'force-complete', body, migrationResource, options);
   }
 
   begin(id: string, body: BeginRequest, options: CallOptions = {}): Promise<BeginReply> {

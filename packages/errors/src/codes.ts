@@ -81,6 +81,7 @@ export const errorCodes = {
   'past-point-of-no-return': row(409, INVALID, false, 'The destination has committed'),
   'migration-aborted': row(409, ABORTED, false, 'The migration was aborted'),
   'migration-cancelled': row(409, ABORTED, false, 'The migration was cancelled'),
+  'migration-timeout': row(409, TIMEOUT, true, 'The migration took longer than it may, or made no progress'),
   'migration-failed': row(409, FAILED, false, 'QEMU reports that the migration failed'),
   'migration-undecided': row(409, FAILED, true, 'The outcome of the migration is not known yet'),
   'migration-live': row(409, INVALID, false, 'The migration is still under way'),

@@ -2,6 +2,7 @@ export { type CommandLineOptions, commandLine } from './command-line/command-lin
 export { type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
 export { logTail } from './log-tail.js';
 export {
+  bandwidthBytesPerSecMax,
   cancelDeadlineMsDefault,
   cancelMigration,
   enableMigrationCapabilities,

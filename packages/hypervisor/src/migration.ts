@@ -9,7 +9,7 @@ export interface MigrationLimits {
 }
 
 /** More than any link or memory carries. QEMU's own default, 128 MiB/s, would be a limit that nobody has asked for. */
-const bandwidthBytesPerSecMax = 2 ** 40;
+export const bandwidthBytesPerSecMax = 2 ** 40;
 const downtimeLimitMsMax = 2_000_000;
 
 /** What both sides switch on: MIGRATION events, `completed` only when the destination has loaded (M2), image locks at `cont` (e1). */

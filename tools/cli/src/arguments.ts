@@ -35,6 +35,9 @@ export const domainNameOf = checked(domainName);
 export const stateOf = (text: string) => checked(migrationState)(text.toUpperCase().replaceAll('-', '_'));
 export const bandwidthOf = wholeNumber(1, limits.bandwidthMibPerSecMax, 'MiB/s');
 export const downtimeOf = wholeNumber(1, limits.downtimeMsMax, 'milliseconds');
+export const timeoutOf = wholeNumber(1, limits.timeoutSecondsMax, 'seconds');
+export const timeoutPerGibOf = wholeNumber(1, limits.timeoutSecondsPerGibMax, 'seconds');
+export const stallTimeoutOf = wholeNumber(1, limits.stallSecondsMax, 'seconds');
 export const seconds = (max: number) => wholeNumber(1, max, 'seconds');
 export const portBaseOf = wholeNumber(1, 65_532, 'ports');
 

@@ -45,6 +45,22 @@ describe('what a command line asks of the agent', () => {
       { bandwidthMibPerSec: 8, downtimeMsMax: 300 },
     ],
     ['migration set m1 --downtime 1', 'PATCH', '/v1/migrations/m1/parameters', { downtimeMsMax: 1 }],
+    [
+      'migration set m1 --timeout 60 --timeout-per-gib 10 --stall-timeout 5 --timeout-action pause',
+      'PATCH',
+      '/v1/migrations/m1/parameters',
+      { timeouts: { totalSeconds: 60, secondsPerGib: 10, stallSeconds: 5, action: 'pause' } },
+    ],
+    ['migration force-complete m1', 'POST', '/v1/migrations/m1/force-complete', { strategy: 'pause' }],
+    [
+      'migrate web http://b:7802 --detach --id m1 --timeout 60 --timeout-suspend',
+      'POST',
+      '/v1/migrations',
+      {
+        ...{ id: 'm1', domain: 'web', destination: 'http://b:7802', flags: ['PEER2PEER', 'TUNNELLED'] },
+        timeouts: { totalSeconds: 60, action: 'pause' },
+      },
+    ],
     ['migration forget m1', 'DELETE', '/v1/migrations/m1', null],
     [
       'migration resolve m1 --keep destination --proof host-a-is-off',
@@ -108,6 +124,9 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['migrate web http://b:7802 --bandwidth 8MiB'],
     ['migrate web http://b:7802 --downtime 60001'],
     ['migrate web http://b:7802 --downtime 1.5'],
+    ['migrate web http://b:7802 --timeout 0'],
+    ['migrate web http://b:7802 --timeout-action postcopy'],
+    ['migrate web http://b:7802 --timeout-suspend --timeout-action cancel'],
     ['migrate web http://b:7802 --dname a/b'],
     ['migrate web http://b:7802 --id ../m1'],
     ['migration show m/1'],
@@ -143,7 +162,7 @@ describe('help', () => {
       (name) => `domain ${name}`,
     ),
     'migrate',
-    ...['list', 'show', 'watch', 'cancel', 'set', 'forget', 'resolve'].map((name) => `migration ${name}`),
+    ...['list', 'show', 'watch', 'cancel', 'set', 'force-complete', 'forget', 'resolve'].map((name) => `migration ${name}`),
   ];
   it.each(leaves)('of %s has examples and ends with 0', async (leaf) => {
     const { run, written } = shell();

@@ -21,6 +21,9 @@ export interface LinuxDomain extends AnyGuest {
   readonly kernelPath: string;
   readonly initrdPath: string;
   readonly cmdline: string;
+  /** A disk that it does not use. */
+  readonly diskPath?: string;
+  readonly readonly?: boolean;
 }
 
 /** The definition of a domain that runs one of our guests, with no device that it does not use. */
@@ -39,7 +42,7 @@ export function domainXmlOf(o: BootSectorDomain | LinuxDomain): string {
     `  <os><type arch='x86_64' machine='q35'>hvm</type>${os}</os>`,
     '  <features><acpi/></features>',
     '  <devices>',
-    ...(linux ? [] : [`    ${diskXml(o)}`]),
+    ...(o.diskPath === undefined ? [] : [`    ${diskXml(o.diskPath, o.readonly === true)}`]),
     `    ${serialXml(o.serial)}`,
     "    <memballoon model='none'/>",
     '  </devices>',
@@ -48,10 +51,10 @@ export function domainXmlOf(o: BootSectorDomain | LinuxDomain): string {
   ].join('\n');
 }
 
-function diskXml(o: BootSectorDomain): string {
-  const readonly = o.readonly === true ? '<readonly/>' : '';
-  const source = `<source file='${escapeXml(o.diskPath)}'/>`;
-  return `<disk type='file' device='disk'><driver name='qemu' type='raw'/>${source}<target dev='vda' bus='virtio'/>${readonly}</disk>`;
+function diskXml(path: string, readonly: boolean): string {
+  const source = `<source file='${escapeXml(path)}'/>`;
+  const flag = readonly ? '<readonly/>' : '';
+  return `<disk type='file' device='disk'><driver name='qemu' type='raw'/>${source}<target dev='vda' bus='virtio'/>${flag}</disk>`;
 }
 
 function serialXml(serial: AnyGuest['serial']): string {

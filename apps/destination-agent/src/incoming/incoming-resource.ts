@@ -29,6 +29,8 @@ export function firstResource(context: DestinationContext, journal: IncomingJour
     parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 0 },
     progress: null,
     cancel: null,
+    timeouts: null,
+    forceComplete: null,
     held: null,
     error: null,
     createdAt: journal.createdAt,

@@ -1,4 +1,4 @@
-import { type BeginReply, migrationProgress, z } from '@vmferry/api';
+import { type BeginReply, forceCompleteReport, migrationProgress, migrationTimeouts, z } from '@vmferry/api';
 import type { SourceJournal } from '@vmferry/migration';
 
 const machineJournal = z.object({
@@ -30,6 +30,9 @@ export const outgoingJournal = z.object({
   destinationHost: z.string().nullable(),
   bandwidthBytesPerSec: z.number().nullable(),
   downtimeMsMax: z.number(),
+  /** Absent in the journals of agents that knew of no timeouts, as the next one. */
+  timeouts: migrationTimeouts.default({}),
+  forceComplete: forceCompleteReport.nullable().default(null),
   /** Begin's answer and the digest of its body, so that the same step gets the same answer after a restart too (I9). */
   begin: z.object({ digest: z.string(), cookie: z.string(), xml: z.string(), flags: z.array(z.string()) }),
   outcome: z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']).nullable(),

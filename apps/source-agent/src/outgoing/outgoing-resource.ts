@@ -6,7 +6,17 @@ import type { OutgoingJournal } from './outgoing-journal.js';
 
 type Changing = Pick<
   MigrationResource,
-  'state' | 'guest' | 'source' | 'destination' | 'outcome' | 'parameters' | 'cancel' | 'error' | 'finishedAt'
+  | 'state'
+  | 'guest'
+  | 'source'
+  | 'destination'
+  | 'outcome'
+  | 'parameters'
+  | 'cancel'
+  | 'timeouts'
+  | 'forceComplete'
+  | 'error'
+  | 'finishedAt'
 >;
 
 /** The resource of an outgoing migration as its journal alone tells it. */
@@ -50,6 +60,8 @@ export function resourceOf(
     outcome: state.journal.stage === 'left' ? 'committed' : answer,
     parameters: { bandwidthBytesPerSec: journal.bandwidthBytesPerSec, downtimeMsMax: journal.downtimeMsMax },
     cancel: cancelOf(journal, state),
+    timeouts: timeoutsOf(journal),
+    forceComplete: journal.forceComplete,
     error: error === null || state.journal.stage === 'left' ? null : { ...toProblem(error) },
     finishedAt: journal.finishedAt,
   };
@@ -112,6 +124,11 @@ function cancelOf({ cancelRequested }: OutgoingJournal, { journal }: SourceState
           ? 'FAILED'
           : 'PENDING';
   return { requestedAt: cancelRequested.at, requestedBy: cancelRequested.by, outcome };
+}
+
+function timeoutsOf({ timeouts }: OutgoingJournal): MigrationResource['timeouts'] {
+  const { totalSeconds = null, secondsPerGib = null, stallSeconds = null, action = 'cancel' } = timeouts;
+  return { totalSeconds, secondsPerGib, stallSeconds, action };
 }
 
 /** The journal keeps the problem document as it was served. */

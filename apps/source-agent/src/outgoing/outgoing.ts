@@ -33,6 +33,7 @@ import { jobProgressOf } from './job-progress.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
 import { type Heard, OutgoingMigration } from './outgoing-migration.js';
 import { firstResource, resourceOf } from './outgoing-resource.js';
+import type { Overdue } from './patience.js';
 import { Transfer, type TransferEnd } from './transfer.js';
 
 /** A Perform whose every part was read and accepted; nothing has happened yet. */
@@ -70,6 +71,8 @@ export class Outgoing implements DomainMigration {
   #untieSession: () => void = () => undefined;
   #unfollowStops: () => void = () => undefined;
   #error: VmferryError | null = null;
+  /** Why this agent itself has asked for the end of the transfer. */
+  #timedOut: VmferryError | null = null;
   #acknowledged: Promise<void> = Promise.resolve();
 
   constructor(context: SourceContext, domain: Domain, journal: OutgoingJournal, owner: OutgoingOwner, restored: boolean) {
@@ -232,11 +235,45 @@ export class Outgoing implements DomainMigration {
   /** Changes the limits while it runs; they are kept for a Perform that is still to come. */
   async steer(parameters: MigrationParameters): Promise<void> {
     const { bandwidthMibPerSec, downtimeMsMax } = parameters;
+    const timeouts = { ...this.#journal.timeouts, ...parameters.timeouts };
     const bandwidthBytesPerSec =
       bandwidthMibPerSec === undefined ? this.#journal.bandwidthBytesPerSec : bandwidthMibPerSec * 1_048_576;
-    await this.#write({ bandwidthBytesPerSec, downtimeMsMax: downtimeMsMax ?? this.#journal.downtimeMsMax });
-    await this.#transfer?.steer({ bandwidthBytesPerSec: bandwidthBytesPerSec ?? undefined, downtimeMsMax });
+    await this.#write({ bandwidthBytesPerSec, downtimeMsMax: downtimeMsMax ?? this.#journal.downtimeMsMax, timeouts });
+    // One that was raised to complete stays raised unless another is asked for.
+    const asked = bandwidthMibPerSec === undefined ? {} : { bandwidthBytesPerSec: bandwidthBytesPerSec ?? undefined };
+    await this.#transfer?.steer({ ...asked, downtimeMsMax, timeouts });
     this.#tell(this.machine.state);
+  }
+
+  /**
+   * Stops the guest, so that the rest of its memory goes over. A rollback runs it again: that is in Begin's journal. Only while memory
+   * is being sent: before, there is nothing to complete, and after it the record decides. Throws `not-migrating`.
+   */
+  async forceComplete(by: string): Promise<void> {
+    const { stage } = this.machine.journal;
+    if (this.#transfer === null || stage !== 'performing') {
+      throw new VmferryError(
+        'not-migrating',
+        `The migration ${this.id} is ${stage}: no memory is being sent that could be completed.`,
+      );
+    }
+    if (this.#journal.forceComplete === null) {
+      const requestedAt = this.#context.clock.wall().toISOString();
+      await this.#write({ forceComplete: { strategy: 'pause', requestedAt, requestedBy: by } });
+    }
+    await this.#transfer.pause();
+    this.#tell(this.machine.state);
+  }
+
+  /** A time of the migration is over; QEMU has not completed as far as is known, and the source decides alone. */
+  async #overdue({ action, what, seconds }: Overdue): Promise<void> {
+    const reason = what === 'total' ? `not completed after ${seconds} s` : `without progress for ${seconds} s`;
+    this.log.warn('the time of the migration is over', { action, reason });
+    if (action === 'pause') return this.forceComplete(`timeout: ${reason}`);
+    const detail = `The migration of domain ${this.domain.name} was ${reason} and is cancelled; the guest runs on here.`;
+    this.#timedOut = new VmferryError('migration-timeout', detail, { side: 'source', phase: 'perform' });
+    this.noteError(this.#timedOut);
+    await this.machine.dispatch({ t: 'cancel' });
   }
 
   /** The source's word to the hold rule, from the journal and a look at QEMU at this moment. */
@@ -362,7 +399,10 @@ export class Outgoing implements DomainMigration {
       faults: this.#context.faults,
       bandwidthBytesPerSec: this.#journal.bandwidthBytesPerSec,
       downtimeMsMax: this.#journal.downtimeMsMax,
+      timeouts: this.#journal.timeouts,
+      memoryKib: this.domain.definition.memoryKib,
       onProgress: (progress) => this.#report(progress),
+      onOverdue: (overdue) => this.#overdue(overdue),
     });
   }
 
@@ -394,7 +434,7 @@ export class Outgoing implements DomainMigration {
 
   /** The machine rolls back; the error is told once the guest goes on, or cannot at once. */
   async #failPerform(error: VmferryError): Promise<VmferryError> {
-    const placed = error.at({ side: 'source', phase: 'perform' });
+    const placed = this.#timedOut ?? error.at({ side: 'source', phase: 'perform' });
     this.noteError(placed);
     await this.#tellFailure();
     await this.machine.until(

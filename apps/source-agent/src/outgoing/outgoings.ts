@@ -104,6 +104,7 @@ export class Outgoings {
       ...(body.xml === undefined ? {} : { xml: body.xml }),
       ...(body.bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec: body.bandwidthMibPerSec }),
       ...(body.downtimeMsMax === undefined ? {} : { downtimeMsMax: body.downtimeMsMax }),
+      ...(body.timeouts === undefined ? {} : { timeouts: body.timeouts }),
     };
     const accepted = acceptBegin(this.#context, domain, begin);
     const destination = await refuseBadDestination(this.#context, body.destination);
@@ -243,6 +244,8 @@ export class Outgoings {
       destinationHost: as.destinationHost,
       bandwidthBytesPerSec: body.bandwidthMibPerSec === undefined ? null : body.bandwidthMibPerSec * 1_048_576,
       downtimeMsMax: body.downtimeMsMax ?? downtimeMsMaxDefault,
+      timeouts: body.timeouts ?? {},
+      forceComplete: null,
       begin: { digest: bodyDigest(body), cookie, xml: accepted.targetXml, flags: [...flags] },
       outcome: null,
       cancelRequested: null,

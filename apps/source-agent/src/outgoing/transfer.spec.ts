@@ -1,9 +1,10 @@
-import type { MigrationProgress } from '@vmferry/api';
+import type { MigrationProgress, MigrationTimeouts } from '@vmferry/api';
 import type { Channel } from '@vmferry/guest';
 import { closeFd, socketpair } from '@vmferry/posix';
 import { noFaults, systemClock } from '@vmferry/seams';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { scriptedMonitor } from '../testing/scripted-monitor.js';
+import type { Overdue } from './patience.js';
 import { Transfer } from './transfer.js';
 
 const ram = {
@@ -28,9 +29,13 @@ const ram = {
 };
 
 /** A transfer into a real socket, with a monitor by script; `order` has what was done to the channel and to the monitor. */
-async function transfer() {
+async function transfer(timeouts: MigrationTimeouts = {}) {
   const order: string[] = [];
-  const monitor = await scriptedMonitor((command) => order.push(command));
+  const sent: [string, unknown][] = [];
+  const monitor = await scriptedMonitor((command, args) => {
+    order.push(command);
+    sent.push([command, args]);
+  });
   monitor.answers['query-migrate'] = { status: 'active', ram };
   const [ours, theirs] = socketpair();
   onTestFinished(() => {
@@ -39,15 +44,22 @@ async function transfer() {
   });
   const channel = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
   const progress: MigrationProgress[] = [];
+  const overdue: Overdue[] = [];
   const made = new Transfer({
     qmp: monitor.qmp,
     clock: systemClock,
     faults: noFaults,
     bandwidthBytesPerSec: null,
     downtimeMsMax: 300,
+    timeouts,
+    memoryKib: 1_048_576,
     onProgress: (value) => progress.push(value),
+    onOverdue: async (value) => {
+      overdue.push(value);
+      await (value.action === 'pause' ? made.pause() : made.cancel());
+    },
   });
-  return { made, monitor, order, channel, progress };
+  return { made, monitor, order, sent, channel, progress, overdue };
 }
 
 const until = async (holds: () => boolean) => {
@@ -112,16 +124,81 @@ describe('Transfer', () => {
     await made.steer({ downtimeMsMax: 20 });
     const limits = () => order.filter((what) => what === 'migrate-set-parameters').length;
     expect(limits()).toBe(2);
-    monitor.event('MIGRATION_PASS', { pass: 1 });
-    await until(() => progress.length > 1);
-    monitor.event('MIGRATION_PASS', { pass: 2 });
+    const begins = (pass: number) => {
+      monitor.answers['query-migrate'] = {
+        status: 'active',
+        ram: { ...ram, 'transferred': pass * 500, 'dirty-sync-count': pass },
+      };
+      monitor.event('MIGRATION_PASS', { pass });
+    };
+    begins(2);
+    await until(() => progress.at(-1)?.converging === true);
+    begins(3);
     await until(() => limits() === 3);
-    monitor.event('MIGRATION_PASS', { pass: 3 });
-    await until(() => progress.some(({ hint }) => hint !== null));
+    begins(4);
+    await until(() => progress.at(-1)?.memory.iteration === 4);
     expect([limits(), progress.at(-1)?.downtime.limitMs]).toEqual([3, 20]);
+    expect(progress.at(-1)?.hint).toContain('downtimeMsMax');
     monitor.event('MIGRATION', { status: 'completed' });
     await made.end;
     await made.steer({ downtimeMsMax: 100 });
     expect(limits()).toBe(3);
+  });
+
+  it('looks are taken one after the other, so that what they tell never goes back', async () => {
+    const { made, monitor, channel, progress } = await transfer();
+    await made.start(channel);
+    for (let pass = 2; pass < 40; pass += 1) {
+      monitor.answers['query-migrate'] = {
+        status: 'active',
+        ram: { ...ram, 'remaining': (pass * 37) % 900, 'dirty-sync-count': pass },
+      };
+      monitor.event('MIGRATION_PASS', { pass });
+      if (pass % 5 === 0) await until(() => progress.at(-1)?.memory.iteration === pass);
+    }
+    await until(() => progress.at(-1)?.memory.iteration === 39);
+    const told = progress.map(({ memory }) => memory);
+    expect(told.length).toBeGreaterThan(5);
+    for (const [index, { iteration, processedBytes }] of told.entries()) {
+      expect(iteration).toBeGreaterThanOrEqual(told[index - 1]?.iteration ?? 0);
+      expect(processedBytes).toBeGreaterThanOrEqual(told[index - 1]?.processedBytes ?? 0);
+    }
+  });
+
+  it('a total that is over cancels: the channel first, and once', async () => {
+    const { made, monitor, order, channel, overdue } = await transfer({ totalSeconds: 1 });
+    const startedMs = performance.now();
+    await made.start(channel);
+    expect(overdue).toEqual([]);
+    await until(() => overdue.length > 0);
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(1_000);
+    monitor.answers['query-migrate'] = { status: 'cancelled' };
+    monitor.event('MIGRATION', { status: 'cancelled' });
+    expect(await made.end).toEqual({ t: 'cancelled' });
+    expect(overdue).toEqual([{ action: 'cancel', what: 'total', seconds: 1 }]);
+    expect(order.indexOf('shut')).toBeLessThan(order.indexOf('migrate_cancel'));
+  });
+
+  it('T4: pause raises the bandwidth first and then stops the guest; a later change of the downtime does not lower it', async () => {
+    const { made, sent, channel, monitor, overdue } = await transfer({ stallSeconds: 1, action: 'pause' });
+    await made.start(channel);
+    await made.steer({ bandwidthBytesPerSec: 1_000 });
+    const after = sent.length;
+    await until(() => sent.some(([command]) => command === 'stop'));
+    expect(overdue).toEqual([{ action: 'pause', what: 'stall', seconds: 1 }]);
+    const acts = sent.slice(after).filter(([command]) => command !== 'query-migrate');
+    expect(acts).toEqual([
+      ['migrate-set-parameters', { 'downtime-limit': 10, 'max-bandwidth': 2 ** 40 }],
+      ['stop', {}],
+    ]);
+    await made.steer({ downtimeMsMax: 5 });
+    expect(sent.at(-1)).toEqual(['migrate-set-parameters', { 'downtime-limit': 5, 'max-bandwidth': 2 ** 40 }]);
+    monitor.event('MIGRATION', { status: 'completed' });
+    await made.end;
+    await made.pause();
+    expect(
+      sent.filter(([command]) => command === 'stop'),
+      'nothing is stopped once it is over',
+    ).toHaveLength(1);
   });
 });

@@ -1,7 +1,8 @@
-import type { MigrationProgress } from '@vmferry/api';
+import type { MigrationProgress, MigrationTimeouts } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { Channel } from '@vmferry/guest';
 import {
+  bandwidthBytesPerSecMax,
   cancelMigration,
   type MigrationStatus,
   migrateToFd,
@@ -12,6 +13,7 @@ import {
 import type { QmpClient, QmpEvent } from '@vmferry/qmp';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
 import { Convergence } from './convergence.js';
+import { type Overdue, Patience } from './patience.js';
 
 /** How QEMU's migration ended. */
 export type TransferEnd =
@@ -25,11 +27,16 @@ export interface TransferOptions {
   readonly faults: FaultPoints;
   readonly bandwidthBytesPerSec: number | null;
   readonly downtimeMsMax: number;
+  readonly timeouts: MigrationTimeouts;
+  /** Of the guest, for the time that is given by its size. */
+  readonly memoryKib: number;
   onProgress(progress: MigrationProgress): void;
+  /** A time is over. Told again with the next look when what is to be done could not be done. */
+  onOverdue(overdue: Overdue): Promise<void>;
 }
 
 const descriptorName = 'vmferry-migration';
-/** The poll is for progress only; the end is QEMU's event (S40). */
+/** The poll is for progress and the timeouts only; the end is QEMU's event (S40). */
 const pollMs = 50;
 
 /**
@@ -44,14 +51,21 @@ export class Transfer {
   #resolveEnd: (end: TransferEnd) => void = () => undefined;
   #channel: Channel | null = null;
   #bandwidthBytesPerSec: number | null;
+  /** From QEMU's `migrate` on. */
+  #patience: Patience | null = null;
+  #timeouts: MigrationTimeouts;
   #over = false;
-  #polling = false;
+  /** Looks are taken one after the other, so that a slow monitor is not flooded and what they tell never goes back. */
+  #looking = false;
+  #lookAgain = false;
+  #acting = false;
   #poll: Timer | null = null;
 
   constructor(options: TransferOptions) {
     this.#o = options;
     this.#bandwidthBytesPerSec = options.bandwidthBytesPerSec;
     this.#convergence = new Convergence(options.downtimeMsMax);
+    this.#timeouts = options.timeouts;
     this.end = new Promise((resolve) => {
       this.#resolveEnd = resolve;
     });
@@ -76,6 +90,7 @@ export class Transfer {
       this.#finish({ t: 'failed', detail: VmferryError.from(thrown).message });
       throw thrown;
     }
+    this.#patience = new Patience(this.#timeouts, this.#o.memoryKib, this.#o.clock.monotonicMs());
     this.#schedule();
   }
 
@@ -93,12 +108,29 @@ export class Transfer {
     this.#judge(await migrationStatus(this.#o.qmp));
   }
 
+  /**
+   * Stops the guest, so that nothing is dirtied any more and what is left goes over: the bandwidth is raised first, for QEMU goes on
+   * sending at its limit while the guest stands still (qemu-behaviour, T4). A migration that is over is left alone.
+   */
+  async pause(): Promise<void> {
+    if (this.#over) return;
+    await this.steer({ bandwidthBytesPerSec: bandwidthBytesPerSecMax });
+    if (this.#over) return;
+    await this.#o.qmp.execute('stop', {});
+    this.#patience?.paused(this.#o.clock.monotonicMs());
+  }
+
   async steer(change: {
     readonly bandwidthBytesPerSec?: number | undefined;
     readonly downtimeMsMax?: number | undefined;
+    readonly timeouts?: MigrationTimeouts | undefined;
   }): Promise<void> {
     if (change.bandwidthBytesPerSec !== undefined) this.#bandwidthBytesPerSec = change.bandwidthBytesPerSec;
     if (change.downtimeMsMax !== undefined) this.#convergence.setMax(change.downtimeMsMax);
+    if (change.timeouts !== undefined) {
+      this.#timeouts = change.timeouts;
+      this.#patience?.set(change.timeouts);
+    }
     if (this.#over) return;
     await setMigrationLimits(this.#o.qmp, {
       downtimeLimitMs: this.#convergence.limitMs,
@@ -115,10 +147,8 @@ export class Transfer {
     if (status === 'failed' || status === 'cancelled') this.#askWhy();
   };
 
-  /** At the end of a pass `remaining` is exact: that is when the limit is weighed. */
-  #onPass = (): void => {
-    this.#look(true);
-  };
+  /** At the beginning of a pass `remaining` is exact: that is when it is weighed. */
+  #onPass = (): void => this.#look();
 
   /** The event has no reason; the status has. */
   #askWhy(): void {
@@ -146,27 +176,48 @@ export class Transfer {
 
   #schedule(): void {
     if (this.#over) return;
-    this.#poll = this.#o.clock.after(pollMs, () => this.#look(false));
+    this.#poll?.cancel();
+    this.#poll = this.#o.clock.after(pollMs, () => this.#look());
   }
 
-  /** One look at a time, so that a slow monitor is not flooded. */
-  #look(afterPass: boolean): void {
-    if (this.#over || (this.#polling && !afterPass)) return;
-    this.#polling = true;
-    this.#measure(afterPass)
+  #look(): void {
+    if (this.#over) return;
+    this.#lookAgain = this.#looking;
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#measure()
       // A failed look is no end: the monitor's own close is, and comes by itself.
       .catch(() => undefined)
       .finally(() => {
-        this.#polling = false;
-        if (!afterPass) this.#schedule();
+        this.#looking = false;
+        this.#weighTime();
+        if (this.#lookAgain) this.#look();
+        else this.#schedule();
       });
   }
 
-  async #measure(afterPass: boolean): Promise<void> {
+  async #measure(): Promise<void> {
     const status = await migrationStatus(this.#o.qmp);
     if (this.#over) return;
-    if (afterPass && status.ram !== undefined && this.#convergence.afterPass(status.ram.remainingBytes)) await this.steer({});
+    const nowMs = this.#o.clock.monotonicMs();
+    const changed = this.#convergence.weigh(status, nowMs);
+    this.#patience?.progressed(status.ram?.transferredBytes ?? 0, this.#convergence.converging, nowMs);
     this.#o.onProgress(this.#convergence.progressOf(status));
+    if (changed) await this.steer({});
+  }
+
+  /** Also after a look that failed: a monitor that does not answer stops no clock. */
+  #weighTime(): void {
+    const overdue = this.#over || this.#acting ? null : this.#patience?.overdue(this.#o.clock.monotonicMs());
+    if (overdue == null) return;
+    this.#acting = true;
+    this.#o
+      .onOverdue(overdue)
+      // It is tried again with the next look.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#acting = false;
+      });
   }
 
   #finish(end: TransferEnd): void {

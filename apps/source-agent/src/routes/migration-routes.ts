@@ -1,4 +1,4 @@
-import { createMigration, emptyBody, migrationId, migrationParameters, migrationResource, z } from '@vmferry/api';
+import { createMigration, emptyBody, forceComplete, migrationId, migrationParameters, migrationResource, z } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import { defineRoute, type Route, type StepReplies } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
@@ -26,10 +26,31 @@ export function migrationRoutes(outgoings: Outgoings, replies: StepReplies): Rou
         return { body: outgoing.live.value };
       },
     }),
+    ...steeringRoutes(outgoings),
+    defineRoute({
+      method: 'delete',
+      path: '/v1/migrations/:id',
+      summary: 'Forgets a finished migration; the outcome record on the destination stays.',
+      permission: 'migrate-send',
+      params,
+      reply: { status: 204 },
+      problems: ['migration-not-found', 'migration-live', 'state-unwritable'],
+      handler: async ({ params: { id } }) => {
+        await outgoings.forget(id);
+        replies.forget(id);
+        return {};
+      },
+    }),
+  ];
+}
+
+/** What changes a migration while its memory is sent. */
+function steeringRoutes(outgoings: Outgoings): Route[] {
+  return [
     defineRoute({
       method: 'patch',
       path: '/v1/migrations/:id/parameters',
-      summary: 'Sets bandwidth and downtime limit while it runs (S55).',
+      summary: 'Sets bandwidth, downtime limit and timeouts while it runs (S55).',
       permission: 'migrate-send',
       params,
       body: migrationParameters,
@@ -49,17 +70,23 @@ export function migrationRoutes(outgoings: Outgoings, replies: StepReplies): Rou
       },
     }),
     defineRoute({
-      method: 'delete',
-      path: '/v1/migrations/:id',
-      summary: 'Forgets a finished migration; the outcome record on the destination stays.',
+      method: 'post',
+      path: '/v1/migrations/:id/force-complete',
+      summary: 'Stops the guest, so that the rest of its memory goes over; a rollback runs it again.',
       permission: 'migrate-send',
       params,
-      reply: { status: 204 },
-      problems: ['migration-not-found', 'migration-live', 'state-unwritable'],
-      handler: async ({ params: { id } }) => {
-        await outgoings.forget(id);
-        replies.forget(id);
-        return {};
+      body: forceComplete,
+      reply: { status: 202, schema: migrationResource },
+      problems: ['migration-not-found', 'not-migrating', 'domain-busy', 'monitor-failed', 'monitor-timeout', 'state-unwritable'],
+      handler: async ({ params: { id }, principal }) => {
+        const outgoing = outgoings.byId(id);
+        const release = await outgoing.domain.jobs.begin('migration-op', principal.name);
+        try {
+          await outgoing.forceComplete(principal.name);
+        } finally {
+          await release();
+        }
+        return { body: outgoing.live.value };
       },
     }),
   ];

@@ -97,6 +97,7 @@ export function stepRoutes(outgoings: Outgoings, replies: StepReplies): Route[] 
         ...cookieProblems,
         'migration-aborted',
         'migration-cancelled',
+        'migration-timeout',
         'migration-failed',
         'peer-unreachable',
         'peer-nonsense',

@@ -24,7 +24,9 @@ export interface ScriptedMonitor {
  * A monitor over a real socket that answers by a script: it stands for a QEMU whose migration ends at a moment of the spec's choosing,
  * which a real one does not.
  */
-export async function scriptedMonitor(onCommand: (name: string) => void = () => undefined): Promise<ScriptedMonitor> {
+export async function scriptedMonitor(
+  onCommand: (name: string, args: unknown) => void = () => undefined,
+): Promise<ScriptedMonitor> {
   const folder = mkdtempSync(join(tmpdir(), 'vf-qmp-'));
   const path = join(folder, 'm');
   const answers: Record<string, unknown> = {};
@@ -35,8 +37,8 @@ export async function scriptedMonitor(onCommand: (name: string) => void = () => 
     socket.write(greeting);
     socket.on('data', (chunk: Buffer) => {
       for (const line of chunk.toString().trim().split('\n')) {
-        const { execute, id } = JSON.parse(line) as { execute: string; id: number };
-        if (execute !== 'qmp_capabilities') onCommand(execute);
+        const { execute, arguments: args = {}, id } = JSON.parse(line) as { execute: string; arguments?: unknown; id: number };
+        if (execute !== 'qmp_capabilities') onCommand(execute, args);
         socket.write(`${JSON.stringify({ return: answers[execute] ?? {}, id })}\r\n`);
       }
     });

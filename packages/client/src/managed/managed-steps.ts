@@ -1,4 +1,4 @@
-import type { BeginReply, FinishReply, PerformReply, PrepareReply } from '@vmferry/api';
+import type { BeginReply, FinishReply, MigrationTimeouts, PerformReply, PrepareReply } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { ConfirmedOutcome, Steps } from '@vmferry/migration';
 import type { CallOptions } from '../caller.js';
@@ -16,6 +16,7 @@ export interface ManagedRequest {
   readonly xml?: string | undefined;
   readonly bandwidthMibPerSec?: number | undefined;
   readonly downtimeMsMax?: number | undefined;
+  readonly timeouts?: MigrationTimeouts | undefined;
 }
 
 export interface ManagedStepsOptions {

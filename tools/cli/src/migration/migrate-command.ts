@@ -8,8 +8,9 @@ import type { Drive, Wish } from './drive.js';
 import { driveManaged } from './drive-managed.js';
 import { detach, drivePeerToPeer } from './drive-peer-to-peer.js';
 import { reporterOf } from './reporter.js';
+import { addTimeoutOptions, type TimeoutOptions, timeoutsOf } from './timeout-options.js';
 
-interface MigrateOptions {
+interface MigrateOptions extends TimeoutOptions {
   readonly live?: true;
   readonly p2p?: true;
   readonly managed?: true;
@@ -73,7 +74,7 @@ export function addMigrateCommand(program: Command, room: Room): void {
         'migrate web http://192.0.2.7:7802 --live --json | jq .guest.runningOn',
       ),
     );
-  acts<MigrateOptions>(room, command, migrate);
+  acts<MigrateOptions>(room, addTimeoutOptions(command), migrate);
 }
 
 async function migrate(call: Call<MigrateOptions>): Promise<ExitCode> {
@@ -90,6 +91,7 @@ async function migrate(call: Call<MigrateOptions>): Promise<ExitCode> {
 
 async function wishOf({ context, args, options }: Call<MigrateOptions>): Promise<Wish> {
   const [domain = '', destination = ''] = args;
+  const timeouts = timeoutsOf(options);
   return {
     id: options.id ?? context.random.uuid(),
     domain,
@@ -99,6 +101,7 @@ async function wishOf({ context, args, options }: Call<MigrateOptions>): Promise
     ...(options.xml === undefined ? {} : { xml: await context.readInput(options.xml) }),
     ...(options.bandwidth === undefined ? {} : { bandwidthMibPerSec: options.bandwidth }),
     ...(options.downtime === undefined ? {} : { downtimeMsMax: options.downtime }),
+    ...(timeouts === undefined ? {} : { timeouts }),
   };
 }
 

@@ -24,7 +24,7 @@ describe('a peer-to-peer migration', () => {
     const { run, written } = shell();
     expect(await run(...line, '-c', agent.url)).toBe(0);
     expect(written.err).toBe('');
-    expect(written.out).toContain('web: perform  43%');
+    expect(written.out).toContain('web: perform  42%');
     expect(written.out).toContain('web: succeeded after 1.23 s; the guest is on the destination, host-b');
     expect(written.out).toContain('measured downtime 14 ms');
     expect(written.out).not.toContain('\u001b');

@@ -6,9 +6,10 @@ import { type ExitCode, migrationExitCode } from '../exit-code.js';
 import { acts, type Call, connectOption, type Room } from '../leaf.js';
 import { lostSight, stoppedWatching } from './drive.js';
 import { listAll } from './list-all.js';
-import { migrationFacts, migrationTable } from './migration-text.js';
+import { migrationFacts, migrationTable, timeoutsText } from './migration-text.js';
 import { reporterOf } from './reporter.js';
 import { addResolveCommand } from './resolve-command.js';
+import { addTimeoutOptions, type TimeoutOptions, timeoutsOf } from './timeout-options.js';
 import { watchToEnd } from './watch-to-end.js';
 
 /** `vmferry migration ...`: the migrations that a source-agent knows. */
@@ -99,12 +100,29 @@ function addSteering(migration: Command, room: Room): void {
   const set = withId(leafOf(migration, 'set', 'change the limits of a migration while it runs'))
     .option('--bandwidth <MiB/s>', 'limit of the transfer, MiB/s, 1 to 1048576', bandwidthOf)
     .option('--downtime <ms>', 'longest stop of the guest at the switch, milliseconds, 1 to 60000', downtimeOf)
-    .addHelpText('after', examples('migration set m1 --downtime 300', 'migration set m1 --bandwidth 1024 --downtime 500'));
-  acts<{ bandwidth?: number; downtime?: number }>(room, set, async (call) => {
+    .addHelpText('after', examples('migration set m1 --downtime 300', 'migration set m1 --bandwidth 1024 --timeout 60'));
+  acts<LimitOptions>(room, addTimeoutOptions(set), async (call) => {
     const changed = await call.source().setParameters(idOf(call), parametersOf(call.options));
     const { bandwidthBytesPerSec, downtimeMsMax } = changed.parameters;
     const bandwidth = bandwidthBytesPerSec === null ? 'unlimited' : `${bandwidthBytesPerSec / 1_048_576} MiB/s`;
-    call.print(`Migration ${changed.id}: bandwidth ${bandwidth}, downtime limit ${downtimeMsMax} ms\n`, changed);
+    const timeouts = timeoutsText(changed);
+    call.print(
+      `Migration ${changed.id}: bandwidth ${bandwidth}, downtime limit ${downtimeMsMax} ms, timeouts ${timeouts}\n`,
+      changed,
+    );
+    return undefined;
+  });
+
+  const force = withId(
+    leafOf(
+      migration,
+      'force-complete',
+      'stop the guest now, so that the rest of its memory is sent; it runs again wherever it ends',
+    ),
+  );
+  acts(room, force.addHelpText('after', examples('migration force-complete m1')), async (call) => {
+    const forced = await call.source().forceComplete(idOf(call), { strategy: 'pause' });
+    call.print(`Migration ${forced.id}: the guest stands still, and the rest of its memory is sent\n`, forced);
     return undefined;
   });
 
@@ -117,13 +135,18 @@ function addSteering(migration: Command, room: Room): void {
   });
 }
 
-function parametersOf({ bandwidth, downtime }: { bandwidth?: number; downtime?: number }): MigrationParameters {
-  if (bandwidth === undefined && downtime === undefined) {
-    throw new InvalidArgumentError('nothing to set: give --bandwidth MiB/s, --downtime MS or both');
+type LimitOptions = TimeoutOptions & { readonly bandwidth?: number; readonly downtime?: number };
+
+function parametersOf(options: LimitOptions): MigrationParameters {
+  const { bandwidth, downtime } = options;
+  const timeouts = timeoutsOf(options);
+  if (bandwidth === undefined && downtime === undefined && timeouts === undefined) {
+    throw new InvalidArgumentError('nothing to set: give --bandwidth MiB/s, --downtime MS or a timeout');
   }
   return {
     ...(bandwidth === undefined ? {} : { bandwidthMibPerSec: bandwidth }),
     ...(downtime === undefined ? {} : { downtimeMsMax: downtime }),
+    ...(timeouts === undefined ? {} : { timeouts }),
   };
 }
 

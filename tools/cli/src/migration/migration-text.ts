@@ -18,7 +18,7 @@ export function migrationTable(migrations: readonly MigrationResource[]): string
 }
 
 export function migrationFacts(migration: MigrationResource): string {
-  const { guest, mode, parameters, progress, cancel, held, error } = migration;
+  const { guest, mode, parameters, progress, cancel, forceComplete, held, error } = migration;
   return factsText([
     ['Id', migration.id],
     ['Domain', `${migration.domain.name} (${migration.domain.uuid})`],
@@ -34,6 +34,12 @@ export function migrationFacts(migration: MigrationResource): string {
     ['Flags', migration.flags.join(', ') || 'none'],
     ['Bandwidth', parameters.bandwidthBytesPerSec === null ? 'unlimited' : rateText(parameters.bandwidthBytesPerSec)],
     ['Downtime limit', `${parameters.downtimeMsMax} ms`],
+    ['Timeouts', timeoutsText(migration)],
+    ...(forceComplete === null
+      ? []
+      : [
+          ['Forced', `${forceComplete.strategy}, asked by ${forceComplete.requestedBy} at ${forceComplete.requestedAt}`] as const,
+        ]),
     ...(progress === null ? [] : progressFacts(progress)),
     ['Phases', migration.phaseTransitions.map(({ phase, side, at }) => `${at} ${phase} at the ${side}`).join('\n') || 'none yet'],
     ...(cancel === null
@@ -44,6 +50,17 @@ export function migrationFacts(migration: MigrationResource): string {
     ['Created', migration.createdAt],
     ['Finished', migration.finishedAt ?? 'no'],
   ]);
+}
+
+export function timeoutsText({ timeouts }: MigrationResource): string {
+  if (timeouts === null) return 'kept by the source';
+  const { totalSeconds, secondsPerGib, stallSeconds, action } = timeouts;
+  const parts = [
+    ...(totalSeconds === null ? [] : [`${totalSeconds} s`]),
+    ...(secondsPerGib === null ? [] : [`${secondsPerGib} s for each GiB`]),
+    ...(stallSeconds === null ? [] : [`${stallSeconds} s without progress`]),
+  ];
+  return parts.length === 0 ? 'none' : `${parts.join(', ')}, then ${action}`;
 }
 
 const sideText = ({ agent, hostName, state }: MigrationResource['source']): string =>

@@ -11,12 +11,17 @@ describe('the progress line', () => {
     [
       'in the first pass',
       running,
-      'web: perform  43%  34.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 45.6 MiB left, downtime limit 10 ms',
+      'web: perform  42%  34.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 45.6 MiB left, downtime limit 10 ms',
     ],
     [
       'in a later pass',
-      migrationOf({ progress: { ...progress, memory: { ...progress.memory, iteration: 4, remainingBytes: 4_096 } } }),
-      'web: perform  99%  34.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 4.0 KiB left, downtime limit 10 ms, pass 4',
+      migrationOf({
+        progress: {
+          ...progress,
+          memory: { ...progress.memory, iteration: 4, processedBytes: 83_000_000, remainingBytes: 4_096 },
+        },
+      }),
+      'web: perform  98%  79.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 4.0 KiB left, downtime limit 10 ms, pass 4',
     ],
     ['before there is progress', migrationOf({ phase: 'prepare', progress: null }), 'web: prepare'],
     ['before it begins', migrationOf({ state: 'PENDING', progress: null }), 'web: waiting'],
@@ -25,11 +30,12 @@ describe('the progress line', () => {
   ])('%s', (_, migration, line) => expect(progressLine(migration)).toBe(line));
 
   it('says 100 % of a success only', () => {
-    const none = { ...progress, memory: { ...progress.memory, remainingBytes: 0 } };
+    const none = { ...progress, memory: { ...progress.memory, processedBytes: 83_886_080, remainingBytes: 0 } };
     expect(percentOf(migrationOf({ progress: none }))).toBe(99);
     expect(percentOf(succeeded)).toBe(100);
     expect(percentOf(migrationOf({ progress: { ...none, memory: { ...none.memory, totalBytes: 0 } } }))).toBe(0);
-    expect(percentOf(migrationOf({ progress: { ...none, memory: { ...none.memory, remainingBytes: 1e12 } } }))).toBe(0);
+    const later = { ...none, memory: { ...none.memory, iteration: 2, remainingBytes: 80_000_000 } };
+    expect(percentOf(migrationOf({ progress: later })), 'it does not fall with a new pass').toBe(99);
   });
 });
 

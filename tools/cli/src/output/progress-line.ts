@@ -3,7 +3,7 @@ import { bytesText, durationText, rateText } from './units.js';
 
 /**
  * Where a migration is, on one line: phase, percent, transferred, rate, dirty rate, remaining, downtime limit. The percent is the
- * part of guest memory that the destination holds in its present form; it falls when the guest writes faster than we send.
+ * largest part of guest memory that the destination has held in its present form: it never falls, `left` does and rises again.
  */
 export function progressLine(migration: MigrationResource): string {
   const { progress } = migration;
@@ -26,7 +26,7 @@ export function percentOf(migration: MigrationResource): number {
   if (migration.state === 'SUCCEEDED') return 100;
   const memory = migration.progress?.memory;
   if (memory === undefined || memory.totalBytes <= 0) return 0;
-  const held = ((memory.totalBytes - memory.remainingBytes) / memory.totalBytes) * 100;
+  const held = (memory.processedBytes / memory.totalBytes) * 100;
   return Math.min(99, Math.max(0, Math.floor(held)));
 }
 

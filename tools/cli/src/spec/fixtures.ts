@@ -35,6 +35,8 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
       hint: null,
     },
     cancel: null,
+    timeouts: { totalSeconds: null, secondsPerGib: null, stallSeconds: null, action: 'cancel' },
+    forceComplete: null,
     held: null,
     error: null,
     createdAt: '2026-01-01T00:00:00.000Z',

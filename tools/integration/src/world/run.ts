@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { MigrationTimeouts } from '@vmferry/api';
 import { DestinationAgentClient, ManagedMigration, type SourceAgentClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
 import type { Host } from '@vmferry/lab';
@@ -18,6 +19,7 @@ export interface RunOptions {
   readonly mode: Mode;
   readonly bandwidthMibPerSec?: number;
   readonly downtimeMsMax?: number;
+  readonly timeouts?: MigrationTimeouts;
   /** Where the driver reaches the destination-agent, when something stands between. */
   readonly via?: string;
 }

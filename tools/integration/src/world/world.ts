@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ArrivedTick, bootSectorGuest, domainXmlOf, listenForTicks, type TickListener } from '@vmferry/guest-image';
+import {
+  type ArrivedTick,
+  bootSectorGuest,
+  domainXmlOf,
+  linuxGuest,
+  listenForTicks,
+  type TickListener,
+} from '@vmferry/guest-image';
 import { type AppProcess, Host, processesOf, quickTimers } from '@vmferry/lab';
 import { eventually } from './eventually.js';
 
@@ -33,8 +40,8 @@ export class World {
     process.once('exit', this.#killAll);
   }
 
-  /** Both hosts up, the guest running on A. */
-  static async open(): Promise<World> {
+  /** Both hosts up, the guest running on A: the boot sector, or Linux with so much memory filled. */
+  static async open(linuxFilledMib: number | null = null): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -46,7 +53,9 @@ export class World {
     const world = new World(folder, { a: host('a'), b: host('b') }, diskPath, ticks);
     await Promise.all([world.a.start(), world.b.start()]);
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
-    await world.a.sourceClient().createDomain({ xml: domainXmlOf({ name: world.name, uuid: world.uuid, diskPath, serial }) });
+    const guestOf = { name: world.name, uuid: world.uuid, diskPath, serial };
+    const xml = domainXmlOf({ ...guestOf, ...(linuxFilledMib === null ? {} : await linuxFilled(linuxFilledMib)) });
+    await world.a.sourceClient().createDomain({ xml });
     await world.boot();
     return world;
   }
@@ -122,6 +131,12 @@ export class World {
     for (const app of this.hosts.flatMap(({ apps }) => apps)) if (app.running) endProcess(app.pid);
     for (const pid of processesOf(this.uuid)) endProcess(pid);
   };
+}
+
+/** What Linux needs to boot comes on top. */
+async function linuxFilled(mib: number) {
+  const { cmdline, ...files } = await linuxGuest();
+  return { ...files, cmdline: `${cmdline} vmferry.fill=${mib}`, memoryKib: 81_920 + mib * 1_024 };
 }
 
 /** It may have ended by itself meanwhile. */
