@@ -16,6 +16,8 @@ export class World {
   readonly name = 'guest';
   readonly folder: string;
   readonly diskPath: string;
+  /** The definition that the guest was first booted from. */
+  readonly xml: string;
   /** Where the guest runs, as the last check has proven it. */
   here: Host;
   /** Descriptors of each agent at rest, with and without the guest on its host (I6). */
@@ -30,6 +32,8 @@ export class World {
     this.here = hosts.a;
     this.diskPath = diskPath;
     this.#ticks = ticks;
+    const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
+    this.xml = domainXmlOf({ name: this.name, uuid: this.uuid, diskPath, serial });
     process.once('exit', this.#killAll);
   }
 
@@ -45,8 +49,7 @@ export class World {
     const host = (name: string) => new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers });
     const world = new World(folder, { a: host('a'), b: host('b') }, diskPath, ticks);
     await Promise.all([world.a.start(), world.b.start()]);
-    const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
-    await world.a.sourceClient().createDomain({ xml: domainXmlOf({ name: world.name, uuid: world.uuid, diskPath, serial }) });
+    await world.a.sourceClient().createDomain({ xml: world.xml });
     await world.boot();
     return world;
   }
