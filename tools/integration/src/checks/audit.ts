@@ -7,6 +7,7 @@ import type { World } from '../world/world.js';
 
 interface Control {
   readonly op: string;
+  readonly reason: string;
   readonly pid: string;
   readonly time: string;
 }
@@ -19,10 +20,8 @@ export async function expectAudited(world: World, living: readonly number[]): Pr
   let started = 0;
   let failed = 0;
   for (const host of world.hosts) {
-    const controls = (await Promise.all(['source-agent', 'destination-agent'].map((app) => controlsOf(world, host, app)))).flat();
     const lives = new Map<string, string[]>();
-    for (const { op, pid } of controls.sort((x, y) => x.time.localeCompare(y.time)))
-      lives.set(pid, [...(lives.get(pid) ?? []), op]);
+    for (const { op, pid } of await controlsOn(world, host)) lives.set(pid, [...(lives.get(pid) ?? []), op]);
     started += lives.size;
     failed += await failedStartsOf(world, host);
     for (const [pid, ops] of lives) {
@@ -34,17 +33,29 @@ export async function expectAudited(world: World, living: readonly number[]): Pr
   expect(world.serialConnections, 'I7: QEMUs that were audited as started').toBeLessThanOrEqual(started + failed);
 }
 
+/** What the audit of a host tells of one QEMU of the guest, such as `start migrated`, in order. */
+export async function auditOf(world: World, host: Host, pid: number): Promise<string[]> {
+  const controls = await controlsOn(world, host);
+  return controls.filter((control) => control.pid === String(pid)).map(({ op, reason }) => `${op} ${reason}`);
+}
+
+/** Of both agents of a host, in the order of time. */
+async function controlsOn(world: World, host: Host): Promise<Control[]> {
+  const controls = await Promise.all(['source-agent', 'destination-agent'].map((app) => controlsOf(world, host, app)));
+  return controls.flat().sort((x, y) => x.time.localeCompare(y.time));
+}
+
 /** The starts that came to be and the stops, with the process; a start that failed is of no process. */
 async function controlsOf(world: World, host: Host, app: string): Promise<Control[]> {
   const path = join(host.stateDir, `${app}.audit`);
   if ((await readFile(path)).length > 0) await verifyAuditFile(path);
   const record =
-    /^seq=\d+ time=(\S+) type=VIRT_CONTROL success=(yes|no) virt=\S+ op=(start|stop) reason=\S+ .* uuid=(\S+)(?: vm-pid=(\d+))? hash=/;
+    /^seq=\d+ time=(\S+) type=VIRT_CONTROL success=(yes|no) virt=\S+ op=(start|stop) reason=(\S+) .* uuid=(\S+)(?: vm-pid=(\d+))? hash=/;
   return (await readFile(path, 'utf8')).split('\n').flatMap((line) => {
-    const [, time = '', success, op = '', uuid, pid] = record.exec(line) ?? [];
+    const [, time = '', success, op = '', reason = '', uuid, pid] = record.exec(line) ?? [];
     if (uuid !== world.uuid || (op === 'start' && success === 'no')) return [];
     expect(pid, `I7: a ${op} without its process: ${line}`).toBeDefined();
-    return [{ op, pid: pid ?? '', time }];
+    return [{ op, reason, pid: pid ?? '', time }];
   });
 }
 

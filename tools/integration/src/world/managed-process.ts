@@ -17,7 +17,7 @@ const main = fileURLToPath(new URL('../../dist/world/managed-client.js', import.
 
 export function driveFromProcess(world: World, mode: Mode, fault: string): ManagedProcess {
   const [from, to, id] = [world.here, world.there, randomUUID()];
-  const request = { source: from.source.url, destination: to.destination.url, id, domain: world.name, flags: flagsOf(mode) };
+  const request = { source: from.source.url, destination: to.destination.url, id, domain: world.name, flags: flagsOf({ mode }) };
   const child = spawn(process.execPath, [main, JSON.stringify(request)], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, VMFERRY_FAULT: fault },

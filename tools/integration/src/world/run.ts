@@ -17,6 +17,11 @@ export const isTunnelled = (mode: Mode): boolean => mode.endsWith('tunnelled');
 
 export interface RunOptions {
   readonly mode: Mode;
+  /** Beside those that the mode makes. Default LIVE alone. */
+  readonly flags?: readonly string[];
+  readonly destinationName?: string;
+  /** The wished-for definition on the destination (S24). */
+  readonly xml?: string;
   readonly bandwidthMibPerSec?: number;
   readonly downtimeMsMax?: number;
   readonly timeouts?: MigrationTimeouts;
@@ -50,27 +55,32 @@ export function migrate(world: World, options: RunOptions): Run {
   };
 }
 
+/** What is asked for in either kind of request. */
+function wishesOf({ mode, flags, via: _via, ...wishes }: RunOptions) {
+  return { ...wishes, flags: flagsOf({ mode, ...(flags === undefined ? {} : { flags }) }) };
+}
+
 type Driving = Pick<Run, 'driven' | 'cancel'>;
 
-export function flagsOf(mode: Mode): string[] {
-  return ['LIVE', ...(isTunnelled(mode) ? ['TUNNELLED'] : [])];
+export function flagsOf({ mode, flags = ['LIVE'] }: Pick<RunOptions, 'mode' | 'flags'>): string[] {
+  return [...flags, ...(isTunnelled(mode) ? ['TUNNELLED'] : [])];
 }
 
 function peerToPeer(
   world: World,
   id: string,
-  { mode, via: _via, ...limits }: RunOptions,
+  options: RunOptions,
   { source, url }: { source: SourceAgentClient; url: string },
 ): Driving {
-  const request = source.migrate({ id, domain: world.name, destination: url, flags: flagsOf(mode), ...limits });
+  const request = source.migrate({ id, domain: world.name, destination: url, ...wishesOf(options) });
   return { driven: errorOf(request), cancel: () => source.cancelMigration(id) };
 }
 
-function managed(world: World, id: string, { mode, via: _via, ...limits }: RunOptions, from: Host, url: string): Driving {
+function managed(world: World, id: string, options: RunOptions, from: Host, url: string): Driving {
   const migration = new ManagedMigration({
     source: from.sourceClient(),
     destination: new DestinationAgentClient(url),
-    request: { id, domain: world.name, flags: flagsOf(mode), ...limits },
+    request: { id, domain: world.name, ...wishesOf(options) },
     clock: systemClock,
     sessionTtlSeconds: 2,
   });

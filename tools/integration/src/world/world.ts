@@ -14,15 +14,18 @@ import { type AppProcess, Host, processesOf, quickTimers } from '@vmferry/lab';
 import { eventually } from './eventually.js';
 
 const tickDeadlineMs = 20_000;
+const guestName = 'guest';
 
 /** Two hosts on loopback and one guest that runs on one of them: what a case of the suite has to itself. */
 export class World {
   readonly a: Host;
   readonly b: Host;
-  readonly uuid = randomUUID();
-  readonly name = 'guest';
+  readonly uuid: string;
+  readonly name = guestName;
   readonly folder: string;
   readonly diskPath: string;
+  /** The definition that the guest was first booted from. */
+  readonly xml: string;
   /** Where the guest runs, as the last check has proven it. */
   here: Host;
   /** Descriptors of each agent at rest, with and without the guest on its host (I6). */
@@ -30,12 +33,19 @@ export class World {
   readonly #ticks: TickListener;
   #bootedAtTick = 0;
 
-  private constructor(folder: string, hosts: { a: Host; b: Host }, diskPath: string, ticks: TickListener) {
+  private constructor(
+    folder: string,
+    hosts: { readonly a: Host; readonly b: Host },
+    guest: { readonly uuid: string; readonly diskPath: string; readonly xml: string },
+    ticks: TickListener,
+  ) {
     this.folder = folder;
     this.a = hosts.a;
     this.b = hosts.b;
     this.here = hosts.a;
-    this.diskPath = diskPath;
+    this.uuid = guest.uuid;
+    this.diskPath = guest.diskPath;
+    this.xml = guest.xml;
     this.#ticks = ticks;
     process.once('exit', this.#killAll);
   }
@@ -50,12 +60,13 @@ export class World {
     const diskPath = await guest.copyFor(join(folder, 'g'));
     const ticks = await listenForTicks(join(folder, 'g', 'serial'));
     const host = (name: string) => new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers });
-    const world = new World(folder, { a: host('a'), b: host('b') }, diskPath, ticks);
-    await Promise.all([world.a.start(), world.b.start()]);
+    const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
-    const guestOf = { name: world.name, uuid: world.uuid, diskPath, serial };
-    const xml = domainXmlOf({ ...guestOf, ...(linuxFilledMib === null ? {} : await linuxFilled(linuxFilledMib)) });
-    await world.a.sourceClient().createDomain({ xml });
+    const linux = linuxFilledMib === null ? {} : await linuxFilled(linuxFilledMib);
+    const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
+    const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml }, ticks);
+    await Promise.all([world.a.start(), world.b.start()]);
+    await world.a.sourceClient().createDomain({ xml: world.xml });
     await world.boot();
     return world;
   }
