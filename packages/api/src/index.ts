@@ -5,5 +5,6 @@ export * from './migration.js';
 export * from './session.js';
 export * from './steps.js';
 export * from './stream.js';
+export * from './urls.js';
 export * from './version.js';
 export { z } from './z.js';
