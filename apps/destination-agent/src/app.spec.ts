@@ -33,9 +33,9 @@ describe('the standard routes', () => {
     expect(body.map(({ code }: { code: string }) => code)).toEqual(Object.keys(errorCodes));
   });
 
-  it('S42: GET /version tells the protocol and the host', async () => {
+  it('S42: GET /version tells the protocols and the host', async () => {
     const { body } = await request(agent.url).get('/version');
-    expect(body).toMatchObject({ app: 'destination-agent', protocols: ['v3'], hostName: 'here' });
+    expect(body).toMatchObject({ app: 'destination-agent', protocols: ['v3', 'v2'], hostName: 'here' });
     expect(body.features).not.toContain('tunnelled');
   });
 });

@@ -1,7 +1,9 @@
-import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers } from '@vmferry/agent';
+import { networkInterfaces } from 'node:os';
+import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers, Protocols } from '@vmferry/agent';
 import type { VersionReply } from '@vmferry/api';
 import { RelayClient, SourceAgentClient } from '@vmferry/client';
 import { DocumentStore } from '@vmferry/host-state';
+import type { Protocol } from '@vmferry/migration';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import {
   ControlSessions,
@@ -16,6 +18,7 @@ import {
 import type { DestinationContext } from './context.js';
 import { incomingJournal } from './incoming/incoming-journal.js';
 import { Incomings } from './incoming/incomings.js';
+import { Listening } from './incoming/listening.js';
 import { recordRoutes } from './routes/record-routes.js';
 import { stepRoutes } from './routes/step-routes.js';
 import { streamRoute } from './routes/stream-route.js';
@@ -24,6 +27,7 @@ export interface DestinationOptions extends AgentOptions {
   readonly sourceAgent?: string;
   readonly attachTimeoutSeconds: number;
   readonly stallTimeoutSeconds: number;
+  readonly protocols: readonly Protocol[];
 }
 
 const packageVersion = '0.1.0';
@@ -34,6 +38,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
   let publicUrl = options.publicUrl ?? '';
   const metrics = new Metrics();
   const peers = new Peers(options);
+  const listenAt = parseListenAddress(options.listen);
   const context: DestinationContext = {
     clock: systemClock,
     random: systemRandom,
@@ -41,6 +46,12 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     log,
     host: host.state.identity,
     publicUrl: () => publicUrl,
+    protocols: new Protocols(options.protocols, host.locks),
+    listening: new Listening({
+      agent: listenAt.host,
+      relay: options.relay === undefined ? null : new URL(options.relay).hostname.replace(/^\[|\]$/g, ''),
+      addresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+    }),
     guestHost: host.guestHost,
     journals: new DocumentStore({
       dir: host.state.folders.migrations,
@@ -69,7 +80,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     app: 'destination-agent',
     routes: [
       ...migrationReadRoutes('incoming', incomings),
-      ...stepRoutes(incomings),
+      ...stepRoutes(context, incomings),
       ...recordRoutes(context, incomings),
       ...sessionRoutes(context.sessions, 'migrate-receive'),
     ],
@@ -86,14 +97,14 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
   // nothing had been loaded (I2), or find no QEMU where one is. What the recovery itself asks goes on while questions are answered.
   await incomings.load();
   await incomings.recover();
-  const { url } = await service.listen(parseListenAddress(options.listen));
+  const { url } = await service.listen(listenAt);
   publicUrl = options.publicUrl ?? url;
   return { service, url, close: () => host.close() };
 }
 
 const askTimeoutMs = 5_000;
 
-function versionOf({ host, relay }: DestinationContext): VersionReply {
+function versionOf({ host, relay, protocols }: DestinationContext): VersionReply {
   const features = ['outcome-record', 'direct', ...(relay === null ? [] : ['tunnelled'])];
-  return { app: 'destination-agent', version: packageVersion, protocols: ['v3'], features, ...host };
+  return { app: 'destination-agent', version: packageVersion, protocols: [...protocols.offered], features, ...host };
 }

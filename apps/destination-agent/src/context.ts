@@ -1,4 +1,4 @@
-import type { MigrationMetrics } from '@vmferry/agent';
+import type { MigrationMetrics, Protocols } from '@vmferry/agent';
 import type { Auditor } from '@vmferry/audit';
 import type { RelayClient, SourceAgentClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
@@ -7,6 +7,7 @@ import type { LockDriver } from '@vmferry/locking';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { ControlSessions, Log } from '@vmferry/service';
 import type { IncomingJournal } from './incoming/incoming-journal.js';
+import type { Listening } from './incoming/listening.js';
 
 /** The agent's own timers, all in milliseconds (qemu-behaviour: TCP and QEMU tell nobody of a silent stream). */
 interface Timers {
@@ -27,6 +28,9 @@ export interface DestinationContext {
   readonly host: HostIdentity;
   /** The URL under which other hosts reach this agent; known once it listens. */
   readonly publicUrl: () => string;
+  /** The protocols whose steps this agent takes. */
+  readonly protocols: Protocols;
+  readonly listening: Listening;
   readonly guestHost: GuestHost;
   readonly journals: DocumentStore<IncomingJournal>;
   readonly configs: DomainConfigs;

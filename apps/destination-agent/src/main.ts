@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import '@vmferry/service/engine';
 import { agentCommand, secondsOption } from '@vmferry/agent';
+import { type Protocol, protocols } from '@vmferry/migration';
 import { faultPointsFrom } from '@vmferry/seams';
 import { createLogger, runApp } from '@vmferry/service';
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { type DestinationOptions, startDestinationAgent } from './app.js';
 
 const command = agentCommand('destination-agent', 'Owns a domain while it is incoming: Prepare, Finish and the outcome record.')
@@ -30,9 +31,25 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
       3_600,
     ).default(30),
   )
+  .addOption(
+    new Option(
+      '--protocols <list>',
+      'what is offered: v3,v2, or one of them; v2 alone stands for a destination that offers nothing else',
+    )
+      .env('VMFERRY_PROTOCOLS')
+      .argParser(protocolsOf)
+      .default([...protocols], protocols.join()),
+  )
   .action(async (options: DestinationOptions) => {
     const log = createLogger({ app: 'destination-agent', level: options.logLevel, hostName: options.hostName });
     await runApp(log, () => startDestinationAgent(options, faultPointsFrom(process.env.VMFERRY_FAULT), log));
   });
 
 await command.parseAsync();
+
+function protocolsOf(text: string): readonly Protocol[] {
+  const wanted = text.split(',');
+  const known = protocols.filter((protocol) => wanted.includes(protocol));
+  if (known.length === wanted.length) return known;
+  throw new InvalidArgumentError(`give some of ${protocols.join(', ')}, with commas`);
+}

@@ -32,9 +32,9 @@ describe('the standard routes', () => {
     for (const code of Object.keys(errorCodes)) await request(agent.url).get(`/problems/${code}`).expect(200);
   });
 
-  it('S42: GET /version tells the protocol and the host', async () => {
+  it('S42: GET /version tells the protocols and the host', async () => {
     const { body } = await request(agent.url).get('/version');
-    expect(body).toMatchObject({ app: 'source-agent', protocols: ['v3'], hostName: 'here' });
+    expect(body).toMatchObject({ app: 'source-agent', protocols: ['v3', 'v2'], hostName: 'here' });
     expect(body.features).not.toContain('tunnelled');
   });
 });
@@ -109,6 +109,7 @@ describe('what is not there', () => {
     ['patch', '/v1/migrations/none/parameters', 'migration-not-found', { downtimeMsMax: 5 }],
     ['delete', '/v1/migrations/none', 'migration-not-found', undefined],
     ['post', '/v1/migrations/none/begin', 'domain-not-found', { domain: 'none' }],
+    ['post', '/v1/migrations/none/perform2', 'domain-not-found', { domain: 'none', nonce, cookie: '' }],
     ['post', '/v1/migrations/none/perform', 'migration-not-found', { nonce, cookie: '' }],
     ['post', '/v1/migrations/none/confirm', 'migration-not-found', { nonce, cookie: '', cancelled: true }],
     ['post', '/v1/migrations', 'domain-not-found', { domain: 'none', destination: 'http://127.0.0.1:1' }],
@@ -119,9 +120,11 @@ describe('what is not there', () => {
     expect([res.status, res.body.code, res.type]).toEqual([404, code, 'application/problem+json']);
   });
 
-  it('an unknown migration has no evidence, and nothing is adopted on a word', async () => {
+  it('an unknown migration has no evidence and no permit, and nothing is adopted on a word', async () => {
     const evidence = await request(agent.url).post('/v1/migrations/none/evidence').send({ nonce, storeId: nonce }).expect(200);
     expect(evidence.body).toMatchObject({ guest: 'unknown', permit: null });
+    const permit = await request(agent.url).post('/v1/migrations/none/permit').send({ nonce, storeId: nonce }).expect(200);
+    expect(permit.body.permit).toBeNull();
     const adopted = await request(agent.url)
       .post('/v1/adoptions')
       .send({ uuid: unknown, migration: { id: 'm', nonce } })

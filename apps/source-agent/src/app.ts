@@ -1,8 +1,8 @@
-import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers } from '@vmferry/agent';
+import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers, Protocols } from '@vmferry/agent';
 import { type VersionReply, z } from '@vmferry/api';
 import { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import { DocumentStore, type HostState } from '@vmferry/host-state';
-import { type Decision, keyName, type MigrationKey } from '@vmferry/migration';
+import { type Decision, keyName, type MigrationKey, protocols } from '@vmferry/migration';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import {
   ControlSessions,
@@ -25,7 +25,7 @@ import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { adoptionRoute } from './routes/domain-routes.js';
 import { migrateRoute, migrationRoutes } from './routes/migration-routes.js';
 import { routesOfDomains } from './routes/routes-of-domains.js';
-import { evidenceRoute, stepRoutes } from './routes/step-routes.js';
+import { questionRoutes, stepRoutes } from './routes/step-routes.js';
 
 const packageVersion = '0.1.0';
 const askTimeoutMs = 30_000;
@@ -46,6 +46,8 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     log,
     host: host.state.identity,
     publicUrl: () => publicUrl,
+    protocols: new Protocols(protocols, host.locks),
+    peers,
     guestHost: host.guestHost,
     journals: new DocumentStore({
       dir: host.state.folders.migrations,
@@ -77,8 +79,8 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
       ...migrationReadRoutes('outgoing', outgoings),
       migrateRoute(context, outgoings, peerToPeer(context)),
       ...migrationRoutes(outgoings, replies),
-      ...stepRoutes(outgoings, replies),
-      evidenceRoute(outgoings),
+      ...stepRoutes(context, outgoings, replies),
+      ...questionRoutes(outgoings),
       adoptionRoute(adoption),
       ...sessionRoutes(context.sessions, 'migrate-send'),
     ],
@@ -116,7 +118,7 @@ function incomingDecisions(
   return async (key) => (await records.read(keyName(key)))?.record.decision ?? null;
 }
 
-function versionOf({ host, relay }: SourceContext): VersionReply {
+function versionOf({ host, relay, protocols: { offered } }: SourceContext): VersionReply {
   const features = ['peer-to-peer', 'managed', 'change-protection', ...(relay === null ? [] : ['tunnelled'])];
-  return { app: 'source-agent', version: packageVersion, protocols: ['v3'], features, ...host };
+  return { app: 'source-agent', version: packageVersion, protocols: [...offered], features, ...host };
 }

@@ -1,4 +1,4 @@
-import type { MigrationMetrics } from '@vmferry/agent';
+import type { MigrationMetrics, Peers, Protocols } from '@vmferry/agent';
 import type { Auditor } from '@vmferry/audit';
 import type { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
@@ -18,6 +18,9 @@ export interface SourceContext {
   readonly host: HostIdentity;
   /** The URL under which other hosts reach this agent; known once it listens. */
   readonly publicUrl: () => string;
+  /** The protocols that this agent speaks. */
+  readonly protocols: Protocols;
+  readonly peers: Peers;
   readonly guestHost: GuestHost;
   readonly journals: DocumentStore<OutgoingJournal>;
   readonly configs: DomainConfigs;

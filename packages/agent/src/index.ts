@@ -3,4 +3,5 @@ export { migrationReadRoutes } from './migration-read-routes.js';
 export { type OpenHost, openHost } from './open-host.js';
 export { type AgentOptions, agentCommand, secondsOption } from './options.js';
 export { Peers } from './peers.js';
+export { Protocols } from './protocols.js';
 export { Waiters } from './waiters.js';

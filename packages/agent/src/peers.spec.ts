@@ -46,4 +46,16 @@ describe('the peers of an agent', () => {
   it.each(['short', 'with a blank in the middle', ''])('refuse the token %j', (text) => {
     expect(() => new Peers({ peer: [], peerTokenFile: tokenFile('bad', text) })).toThrow(/16 to 512/);
   });
+
+  it('S32: with a list of them a stream goes to their hosts, or to that of the agent which keeps the record', () => {
+    const peers = new Peers({ peer: ['http://b.example:7802'] });
+    const stream = (host: string) => () =>
+      peers.refuseForeignStream(`http://${host}:9/v1/streams/s/attach`, 'http://c.example:7802');
+    for (const host of ['b.example', 'c.example', 'B.example']) expect(stream(host)).not.toThrow();
+    for (const host of ['evil.example', 'b.example.evil', '10.0.0.1'])
+      expect(stream(host)).toThrow(expect.objectContaining({ code: 'forbidden' }));
+    expect(() =>
+      new Peers({ peer: [] }).refuseForeignStream('http://evil.example/v1/streams/s/attach', 'http://c.example'),
+    ).not.toThrow();
+  });
 });

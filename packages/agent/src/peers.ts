@@ -25,6 +25,19 @@ export class Peers {
     throw new VmferryError('forbidden', `The peer ${originOf(url)} is not among the peers of this agent; add it with --peer.`);
   }
 
+  /**
+   * Throws `forbidden` for a stream to a host that is neither a listed peer's nor that of the agent which keeps the record, when there is a
+   * list: a stream goes to another port than its agent, so the host is what counts (threats, row 6).
+   */
+  refuseForeignStream(streamUrl: string, agentUrl: string): void {
+    const hosts = [...this.#origins, originOf(agentUrl)].map(hostOf);
+    if (this.#origins.size === 0 || hosts.includes(hostOf(streamUrl))) return;
+    throw new VmferryError(
+      'forbidden',
+      `The host ${hostOf(streamUrl)} of the stream is not of a peer of this agent; add it with --peer.`,
+    );
+  }
+
   /** One client per peer, so that its connections are kept; the oldest goes when there are over 256. */
   clients<C>(make: (url: string, shown: { readonly token?: string }) => C): (url: string) => C {
     const known = new Map<string, C>();
@@ -37,6 +50,8 @@ export class Peers {
     };
   }
 }
+
+const hostOf = (url: string): string => new URL(url).hostname;
 
 function originOf(url: string): string {
   if (!URL.canParse(url)) throw new VmferryError('invalid-argument', `"${url.slice(0, 200)}" is no URL of a peer.`);

@@ -30,17 +30,12 @@ export const cookieText = z.string().openapi({ maxLength: limits.cookieBase64Cha
 /** Its parser keeps the bound: `xml-too-large`. */
 export const domainXml = z.string().min(1).openapi({ maxLength: limits.domainXmlBytesMax });
 
-export const httpUrl = z
-  .url({ protocol: /^https?$/ })
-  .max(limits.urlCharsMax)
-  .refine(
-    (text) => !URL.canParse(text) || (new URL(text).username === '' && new URL(text).password === ''),
-    'a URL carries no credentials',
-  );
-
 export const flagNames = z.array(z.string().min(1).max(limits.flagCharsMax)).max(limits.flagCount);
 
 export const bandwidthMibPerSec = z.int().min(1).max(limits.bandwidthMibPerSecMax);
+
+/** The protocol of a migration: `v3`, or `v2` for a destination that offers nothing else. */
+export const migrationProtocol = z.enum(['v3', 'v2']);
 
 export const downtimeMs = z.int().min(1).max(limits.downtimeMsMax);
 

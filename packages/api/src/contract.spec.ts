@@ -24,10 +24,6 @@ describe('the words of the contract', () => {
     expect(accepts(api.migrationId, id)).toBe(false);
   });
 
-  it.each(['ftp://h/', 'http://user:pw@h/', 'h:80', `http://h/${'x'.repeat(512)}`])('refuses the peer address %j', (url) => {
-    expect(accepts(api.httpUrl, url)).toBe(false);
-  });
-
   it('bounds every number', () => {
     fc.assert(
       fc.property(fc.oneof(fc.double(), fc.integer()), (value) => {
@@ -45,6 +41,11 @@ describe('a body', () => {
     prepare: [api.prepareRequest, { nonce, cookie: '', xml: '<domain/>' }],
     perform: [api.performRequest, { nonce, cookie: '' }],
     finish: [api.finishRequest, { nonce, cookie: '', cancelled: false }],
+    prepare2: [api.prepare2Request, { nonce, xml: '<domain/>' }],
+    perform2: [api.perform2Request, { nonce, domain: 'a', cookie: '' }],
+    finish2: [api.finish2Request, { nonce, cancelled: false }],
+    bind: [api.bindRequest, { nonce, storeId: nonce, cookie: '', paused: false }],
+    permit: [api.permitRequest, { nonce, storeId: nonce }],
     confirm: [api.confirmRequest, { nonce, cookie: '', cancelled: false }],
     outcome: [api.outcomeRequest, { nonce, storeId: nonce }],
     session: [api.createSession, {}],
@@ -54,6 +55,12 @@ describe('a body', () => {
   it.each(Object.entries(bodies))('of %s is accepted, and refused with one field more', (_name, [schema, body]) => {
     expect(accepts(schema, body)).toBe(true);
     expect(accepts(schema, { ...body, surprise: 1 })).toBe(false);
+  });
+
+  it('S21: of v2 takes a null cookie for none', () => {
+    expect(accepts(api.prepare2Request, { nonce, xml: '<domain/>', cookie: null })).toBe(true);
+    expect(accepts(api.prepare2Request, { nonce, xml: '<domain/>', cookie: 'Y2I=' })).toBe(false);
+    expect(accepts(api.finish2Request, { nonce, cancelled: true, cookie: null })).toBe(true);
   });
 
   it("names the bound of a cookie as its base64 has it; the bound itself is the codec's", () => {

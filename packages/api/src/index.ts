@@ -7,5 +7,6 @@ export * from './session.js';
 export * from './steps.js';
 export * from './stream.js';
 export * from './timeouts.js';
+export * from './urls.js';
 export * from './version.js';
 export { z } from './z.js';

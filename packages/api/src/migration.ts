@@ -5,12 +5,13 @@ import {
   domainXml,
   downtimeMs,
   flagNames,
-  httpUrl,
   migrationId,
+  migrationProtocol,
   problem,
   timestamp,
 } from './common.js';
 import { forceCompleteReport, migrationTimeouts, timeoutsReport } from './timeouts.js';
+import { agentUrl, ipAddress, migrationUri } from './urls.js';
 import { z } from './z.js';
 
 export const migrationState = z.enum(['PENDING', 'RUNNING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'CANCELLED', 'NEEDS_ATTENTION']);
@@ -70,6 +71,7 @@ export const migrationResource = z
     phase: migrationPhase,
     phaseTransitions: z.array(z.object({ phase: migrationPhase, side: migrationSide, at: timestamp })),
     domain: z.object({ uuid: z.string(), name: z.string(), destinationName: z.string() }),
+    protocol: migrationProtocol,
     mode: z.object({ driver: z.enum(['peer-to-peer', 'managed']), transport: z.enum(['direct', 'tunnelled']) }),
     flags: z.array(z.string()),
     /** The field an operator looks at first. */
@@ -104,7 +106,10 @@ export const createMigration = z
     id: migrationId.optional(),
     domain: domainRef,
     /** The base URL of the destination-agent, libvirt's dconnuri. */
-    destination: httpUrl,
+    destination: agentUrl,
+    /** How the source is to reach that host for the stream; without it, as the destination names itself (S32). */
+    uri: migrationUri.optional(),
+    listenAddress: ipAddress.optional(),
     flags: flagNames.default([]),
     destinationName: domainName.optional(),
     xml: domainXml.optional(),

@@ -6,7 +6,6 @@ import {
   domainXml,
   downtimeMs,
   flagNames,
-  httpUrl,
   migrationId,
   nonce,
   storeId,
@@ -15,6 +14,7 @@ import {
 import { limits } from './limits.js';
 import { migrationState } from './migration.js';
 import { migrationTimeouts } from './timeouts.js';
+import { ipAddress, migrationUri, streamUri } from './urls.js';
 import { z } from './z.js';
 
 /*
@@ -53,24 +53,27 @@ export const beginReply = z
   .openapi('BeginReply');
 export type BeginReply = z.infer<typeof beginReply>;
 
-export const prepareRequest = z
-  .strictObject({
-    nonce,
-    cookie: cookieText,
-    flags: flagNames.default([]),
-    destinationName: domainName.optional(),
-    bandwidthMibPerSec: bandwidthMibPerSec.optional(),
-    xml: domainXml,
-    session,
-  })
-  .openapi('Prepare');
+const prepareFields = {
+  nonce,
+  flags: flagNames.default([]),
+  destinationName: domainName.optional(),
+  bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+  xml: domainXml,
+  /** How the source is to reach this host for the stream (S32). */
+  uri: migrationUri.optional(),
+  /** The address that the stream is taken at. QEMU never listens, so it is one that the agent, or its relay, listens on already. */
+  listenAddress: ipAddress.optional(),
+  session,
+};
+
+export const prepareRequest = z.strictObject({ ...prepareFields, cookie: cookieText }).openapi('Prepare');
 export type PrepareRequest = z.input<typeof prepareRequest>;
 
 export const prepareReply = z
   .object({
     cookie: cookieText,
     /** Where the stream goes in direct mode; a tunnel's way is in the cookie alone. */
-    uri: httpUrl.nullable(),
+    uri: streamUri.nullable(),
   })
   .openapi('PrepareReply');
 export type PrepareReply = z.infer<typeof prepareReply>;
@@ -80,7 +83,7 @@ export const performRequest = z
     nonce,
     cookie: cookieText,
     /** S32: the stream's address in direct mode, as Prepare gave it. */
-    uri: httpUrl.optional(),
+    uri: streamUri.optional(),
     flags: flagNames.default([]),
     destinationName: domainName.optional(),
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
@@ -104,6 +107,71 @@ export type FinishRequest = z.input<typeof finishRequest>;
 
 export const outcomeAnswer = z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']);
 export type OutcomeAnswer = z.infer<typeof outcomeAnswer>;
+
+/*
+ * Protocol v2: the same migration for drivers that know no Begin and no Confirm. The driver makes the nonce; the source's cookie never
+ * passes through its hands, but goes from agent to agent (`bind`), and so does the permit (`permit`).
+ */
+
+/** S21: no cookie goes in, and one that is null is no error. */
+export const prepare2Request = z.strictObject({ ...prepareFields, cookie: z.null().optional() }).openapi('Prepare2');
+export type Prepare2Request = z.input<typeof prepare2Request>;
+
+export const perform2Request = z
+  .strictObject({
+    nonce,
+    domain: domainRef,
+    /** Prepare2's: it names the record and the stream. */
+    cookie: cookieText,
+    uri: streamUri.optional(),
+    flags: flagNames.default([]),
+    destinationName: domainName.optional(),
+    bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+    downtimeMsMax: downtimeMs.optional(),
+    session,
+  })
+  .openapi('Perform2');
+export type Perform2Request = z.input<typeof perform2Request>;
+
+/** The memory is over; nothing is handed out. */
+export const perform2Reply = z.object({}).openapi('Perform2Reply');
+export type Perform2Reply = z.infer<typeof perform2Reply>;
+
+export const finish2Request = z
+  .strictObject({
+    nonce,
+    cookie: cookieText.nullish(),
+    flags: flagNames.default([]),
+    destinationName: domainName.optional(),
+    cancelled: z.boolean(),
+  })
+  .openapi('Finish2');
+export type Finish2Request = z.input<typeof finish2Request>;
+
+/** POST /v1/migrations/:id/bind on the destination-agent: the source says who it is, with Begin's cookie, before it tells QEMU to migrate. */
+export const bindRequest = z
+  .strictObject({
+    nonce,
+    storeId,
+    cookie: cookieText,
+    /** The guest is paused on the source, and so stays paused whatever Prepare2 was told. */
+    paused: z.boolean(),
+  })
+  .openapi('Bind');
+export type BindRequest = z.input<typeof bindRequest>;
+
+/** POST /v1/migrations/:id/permit on the source-agent: Finish2's question. */
+export const permitRequest = z.strictObject({ nonce, storeId }).openapi('AskPermit');
+export type PermitRequest = z.input<typeof permitRequest>;
+
+export const permitReply = z
+  .object({
+    storeId,
+    /** Null but from the moment it is journalled until the source has read a decision. */
+    permit: z.string().nullable(),
+  })
+  .openapi('PermitReply');
+export type PermitReply = z.infer<typeof permitReply>;
 
 export const finishReply = z
   .object({

@@ -1,5 +1,6 @@
-import { httpUrl, migrationId, timestamp, uuid } from './common.js';
+import { migrationId, timestamp, uuid } from './common.js';
 import { limits } from './limits.js';
+import { streamUri } from './urls.js';
 import { z } from './z.js';
 
 export const ticket = z
@@ -22,7 +23,7 @@ export const migrationHeader = 'x-vmferry-migration';
 export const createStream = z
   .discriminatedUnion('role', [
     z.strictObject({ role: z.literal('destination'), migrationId, expiresSeconds: z.int().min(1).max(3_600).default(60) }),
-    z.strictObject({ role: z.literal('source'), migrationId, peer: z.strictObject({ url: httpUrl, ticket }) }),
+    z.strictObject({ role: z.literal('source'), migrationId, peer: z.strictObject({ url: streamUri, ticket }) }),
   ])
   .openapi('CreateStream');
 export type CreateStream = z.input<typeof createStream>;

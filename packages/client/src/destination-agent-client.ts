@@ -1,5 +1,7 @@
 import {
   type AcknowledgeRequest,
+  type BindRequest,
+  type Finish2Request,
   type FinishReply,
   type FinishRequest,
   finishReply,
@@ -8,6 +10,7 @@ import {
   type OutcomeReply,
   type OutcomeRequest,
   outcomeReply,
+  type Prepare2Request,
   type PrepareReply,
   type PrepareRequest,
   prepareReply,
@@ -26,6 +29,23 @@ export class DestinationAgentClient extends MigrationClient implements Destinati
 
   prepareTunnel(id: string, body: PrepareRequest, options: CallOptions = {}): Promise<PrepareReply> {
     return this.step(id, 'prepare-tunnel', body, prepareReply, options);
+  }
+
+  prepare2(id: string, body: Prepare2Request, options: CallOptions = {}): Promise<PrepareReply> {
+    return this.step(id, 'prepare2', body, prepareReply, options);
+  }
+
+  prepareTunnel2(id: string, body: Prepare2Request, options: CallOptions = {}): Promise<PrepareReply> {
+    return this.step(id, 'prepare-tunnel2', body, prepareReply, options);
+  }
+
+  finish2(id: string, body: Finish2Request, options: CallOptions = {}): Promise<FinishReply> {
+    return this.step(id, 'finish2', body, finishReply, options);
+  }
+
+  /** Protocol v2: the source agent says who it is, before its QEMU migrates. */
+  bind(id: string, body: BindRequest, options: CallOptions = {}): Promise<OutcomeReply> {
+    return this.act(id, 'bind', body, outcomeReply, options);
   }
 
   finish(id: string, body: FinishRequest, options: CallOptions = {}): Promise<FinishReply> {

@@ -41,6 +41,7 @@ const resource = (generation: number) => ({
   phase: 'perform',
   phaseTransitions: [],
   domain: { uuid: 'u', name: 'd', destinationName: 'd' },
+  protocol: 'v3',
   mode: { driver: 'managed', transport: 'direct' },
   flags: [],
   guest: { runningOn: 'source', detail: '' },

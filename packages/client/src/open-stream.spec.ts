@@ -79,4 +79,39 @@ describe('openStream', () => {
       code: 'invalid-argument',
     });
   });
+
+  it.each(['http://169.254.169.254/x', 'http://[::ffff:7f00:1]/x', 'http://0.0.0.0:1/x'])(
+    'S32: nothing is sent to %s',
+    async (url) => {
+      await expect(openStream({ url, ticket, migrationId: 'm1', deadlineMs: 5_000 })).rejects.toMatchObject({
+        code: 'invalid-argument',
+      });
+    },
+  );
+
+  it('S32: a name that leads to metadata is not connected to, however it is spelled', async () => {
+    const app = await upgradingApp((socket) => socket.write(accept()));
+    const opening = (address: string) =>
+      openStream({
+        url: app.url.replace('127.0.0.1', 'rebound.example'),
+        ticket,
+        migrationId: 'm1',
+        deadlineMs: 5_000,
+        lookup: ((_name: string, _options: object, answer: (error: null, found: object[]) => void) =>
+          answer(null, [{ address, family: 4 }])) as never, // The one overload that is called.
+      });
+    await expect(opening('169.254.169.254')).rejects.toMatchObject({ code: 'peer-unreachable', message: /169\.254\.169\.254/ });
+    expect(app.tickets).toEqual([]);
+    (await opening('127.0.0.1')).socket.destroy();
+    expect(app.tickets).toContain(ticket);
+  });
+
+  it('S32: a redirect is not followed', async () => {
+    const target = await upgradingApp((socket) => socket.write(accept()));
+    const app = await scriptedApp((_heard, res) => res.writeHead(307, { location: target.url }).end());
+    await expect(openStream({ url: app.url, ticket, migrationId: 'm1', deadlineMs: 5_000 })).rejects.toMatchObject({
+      code: 'peer-nonsense',
+    });
+    expect(target.tickets).toEqual([]);
+  });
 });

@@ -1,6 +1,7 @@
+import { lookup as systemLookup } from 'node:dns';
 import http from 'node:http';
-import type { Socket } from 'node:net';
-import { migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
+import type { LookupFunction, Socket } from 'node:net';
+import { isRefusedAddress, migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
 import { fromProblem, type Problem, VmferryError } from '@vmferry/errors';
 import { takeHandle } from '@vmferry/posix';
 import { type Clock, systemClock } from '@vmferry/seams';
@@ -14,6 +15,8 @@ export interface OpenStreamOptions {
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock;
+  /** How a host name becomes addresses; the system's way when it is not given. */
+  readonly lookup?: typeof systemLookup;
 }
 
 export interface OpenedStream {
@@ -27,7 +30,8 @@ const problemBytesMax = 65_536;
 
 /**
  * Opens a migration stream by an HTTP upgrade. The peer's refusal is its problem document ('ticket-invalid' for one); no answer
- * within the deadline is 'peer-unreachable', an answer of no sense 'peer-nonsense'.
+ * within the deadline is 'peer-unreachable', an answer of no sense, a redirect among them, 'peer-nonsense'. A name is resolved once, and
+ * not connected to when it leads where no other host is (threats, row 6).
  */
 export function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
   options.signal?.throwIfAborted();
@@ -37,8 +41,14 @@ export function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
       new VmferryError('invalid-argument', `A stream is opened over http, not ${url.protocol.slice(0, -1)}: ${url.host}.`),
     );
   }
+  if (isRefusedAddress(url.hostname.replace(/^\[|\]$/g, ''))) return Promise.reject(refusedAddress(url.hostname));
   return new Promise((resolve, reject) => {
-    const request = http.request(url, { agent: false, headers: upgradeHeaders(options), maxHeaderSize: 16_384 });
+    const request = http.request(url, {
+      agent: false,
+      headers: upgradeHeaders(options),
+      maxHeaderSize: 16_384,
+      lookup: guarded(options.lookup ?? systemLookup),
+    });
     const end = endings(options, request, reject);
     request.once('upgrade', (response, socket, head) => {
       takeHandle(socket);
@@ -54,6 +64,23 @@ export function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
     });
     request.end();
   });
+}
+
+function guarded(lookup: typeof systemLookup): LookupFunction {
+  return (hostname, options, answer) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      const refused = addresses?.find(({ address }) => isRefusedAddress(address));
+      const [first] = addresses ?? [];
+      if (error !== null || first === undefined) answer(error ?? new Error(`${hostname} has no address`), '', 4);
+      else if (refused !== undefined) answer(refusedAddress(`${hostname} (${refused.address})`), '', 4);
+      else if (options.all === true) answer(null, addresses);
+      else answer(null, first.address, first.family);
+    });
+  };
+}
+
+function refusedAddress(host: string): VmferryError {
+  return new VmferryError('invalid-argument', `A stream is not opened to ${host}: no other host has such an address.`);
 }
 
 function upgradeHeaders({ ticket, migrationId }: OpenStreamOptions): http.OutgoingHttpHeaders {

@@ -35,9 +35,15 @@ import {
   memoryStats,
   migrationResource,
   monitorReply,
+  type Perform2Reply,
+  type Perform2Request,
   type PerformReply,
   type PerformRequest,
+  type PermitReply,
+  type PermitRequest,
+  perform2Reply,
   performReply,
+  permitReply,
   type StartDomain,
 } from '@vmferry/api';
 import { nothing, segment } from './app-client.js';
@@ -151,6 +157,10 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
     return this.step(id, 'perform', body, performReply, options);
   }
 
+  perform2(id: string, body: Perform2Request, options: CallOptions = {}): Promise<Perform2Reply> {
+    return this.step(id, 'perform2', body, perform2Reply, options);
+  }
+
   confirm(id: string, body: ConfirmRequest, options: CallOptions = {}): Promise<ConfirmReply> {
     return this.step(id, 'confirm', body, confirmReply, options);
   }
@@ -158,6 +168,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
   /** The hold rule's question of a destination-agent. */
   evidence(id: string, body: EvidenceRequest, options: CallOptions = {}): Promise<EvidenceReply> {
     return this.act(id, 'evidence', body, evidenceReply, options);
+  }
+
+  /** Finish2's question of a destination-agent. */
+  permit(id: string, body: PermitRequest, options: CallOptions = {}): Promise<PermitReply> {
+    return this.act(id, 'permit', body, permitReply, options);
   }
 
   /** A hint that a committed domain waits to be pulled. */

@@ -95,7 +95,7 @@ export const errorCodes = {
   // The other host and what this one needs.
   'peer-unreachable': row(502, FAILED, true, 'The other host does not answer'),
   'peer-nonsense': row(502, FAILED, false, 'The other host answered what cannot be understood'),
-  'peer-protocol': row(422, UNSUPPORTED, false, 'The other host does not speak protocol v3'),
+  'peer-protocol': row(422, UNSUPPORTED, false, 'The migration protocol is not offered'),
   'hypervisor-failed': row(500, INTERNAL, false, 'QEMU could not do it'),
   'hypervisor-unsupported': row(422, UNSUPPORTED, false, 'This QEMU or this host cannot do it'),
   'monitor-failed': row(500, INTERNAL, false, 'The QEMU monitor failed'),

@@ -12,7 +12,7 @@ import {
   type SourceWord,
   stepDestination,
 } from './destination-machine.js';
-import { isFinal } from './record.js';
+import { isFinal, unbound } from './record.js';
 import { destination, permit, record, wrongPermit } from './testing/states.js';
 
 const holds: SourceWord = { t: 'holds' };
@@ -335,6 +335,7 @@ describe('answers that nobody waits for', () => {
 });
 
 const anyEvent: fc.Arbitrary<DestinationEvent> = fc.constantFrom<DestinationEvent>(
+  { t: 'bind', binding: { ...record('open'), mode: 'run' } },
   { t: 'qemu-loaded' },
   { t: 'qemu-silent' },
   { t: 'qemu-resumed' },
@@ -463,5 +464,40 @@ describe('whatever happens', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('S42: the binding of an unbound record (v2)', () => {
+  const { permitDigest, source } = record('open');
+  const binding = { permitDigest, source, lease: 'l1', mode: 'run' } as const;
+  const open = destination({ record: { ...record('open'), ...unbound }, qemu: 'incoming' });
+  const bindEvent = { t: 'bind', binding } as const;
+
+  it('writes the source into it, and nothing else follows', () => {
+    expect(stepDestination(open, bindEvent)).toEqual({ state: { ...open, record: record('open') }, effects: [] });
+  });
+
+  it.each([
+    ['what has loaded', { qemu: 'loaded' }],
+    ['what may have loaded', { qemu: 'silent' }],
+    ['what has ended', { qemu: 'gone' }],
+    ['what is to be aborted', { abortReason: 'lost' }],
+    ['what is held', { activity: { t: 'held', reason: 'source-silent' } }],
+    ['what is bound', { record: record('open') }],
+    ['what is aborted', { record: { ...record('aborted'), ...unbound } }],
+  ] as [string, Partial<DestinationState>][])('does not bind %s', (_, facts) => {
+    const state = { ...open, ...facts };
+    expect(stepDestination(state, bindEvent)).toEqual({ state, effects: [] });
+  });
+
+  it.each([permit, wrongPermit, ''])('no permit finishes it: %j', (given) => {
+    const state = { ...open, qemu: 'loaded' } as const;
+    expect(stepDestination(state, { t: 'finish', permit: given })).toEqual({ state, effects: [] });
+  });
+
+  it('what is not loaded is aborted, and what is loaded has nobody to ask: held', () => {
+    expect(outcome(stepDestination(open, { t: 'abort-wanted', reason: 'lost' }))).toBe('aborted idle kill');
+    const { lines } = conversation({ ...open, qemu: 'loaded' }, [{ t: 'abort-wanted', reason: 'lost' }, word(silent)]);
+    expect(lines.at(-1)).toContain('held:source-silent');
   });
 });

@@ -1,5 +1,5 @@
 import { type Permit, permitMatches } from './key.js';
-import { decide, isFinal, type OutcomeRecord } from './record.js';
+import { type Binding, bind, decide, isBound, isFinal, type OutcomeRecord } from './record.js';
 
 /*
  * The destination's side of the handover rule (handover-and-faults, The rule), as a machine without I/O. `step` takes what
@@ -63,6 +63,8 @@ export interface DestinationState {
 }
 
 export type DestinationEvent =
+  /** Protocol v2: the source agent says who it is, before it tells its QEMU to migrate. */
+  | { readonly t: 'bind'; readonly binding: Binding }
   | { readonly t: 'qemu-loaded' }
   | { readonly t: 'qemu-silent' }
   | { readonly t: 'qemu-resumed' }
@@ -132,6 +134,8 @@ const idle: Activity = { t: 'idle' };
 
 export function stepDestination(state: DestinationState, event: DestinationEvent): DestinationStep {
   switch (event.t) {
+    case 'bind':
+      return bound(state, event.binding);
     case 'qemu-loaded':
       return state.qemu === 'incoming' || state.qemu === 'silent' ? whenFree({ ...state, qemu: 'loaded' }) : stay(state);
     case 'qemu-silent':
@@ -191,6 +195,14 @@ function busy(state: DestinationState, activity: Activity, ...effects: Destinati
 
 function hold(state: DestinationState, reason: HeldReason): DestinationStep {
   return busy(state, { t: 'held', reason }, { t: 'retry-later' });
+}
+
+/** At rest, and before anything came over the stream: an image that loaded unbound is of nobody knows which guest. */
+function bound(state: DestinationState, binding: Binding): DestinationStep {
+  const { record, qemu, activity, abortReason } = state;
+  const untouched = qemu === 'incoming' && activity.t === 'idle' && abortReason === null;
+  if (!untouched || record.decision !== 'open' || isBound(record)) return stay(state);
+  return stay({ ...state, record: bind(record, binding) });
 }
 
 /** A new wish is looked at when no activity is under way; a held one is woken by it. */

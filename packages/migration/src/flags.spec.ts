@@ -21,6 +21,10 @@ describe('S6: the flags of a migration', () => {
     },
   );
 
+  it.each(['NON_SHARED_DISK', 'NON_SHARED_INC'])('%s is refused with what to do instead', (name) => {
+    expect(() => parseFlags([name])).toThrow(/storage is not copied.*both hosts reach/);
+  });
+
   it.each(['', 'live', 'VIR_MIGRATE_LIVE', '__proto__', 'constructor', '1'])('%j is not known', (name) => {
     expect(() => parseFlags([name])).toThrow(expect.objectContaining({ code: 'flag-unknown' }));
   });

@@ -50,7 +50,10 @@ function parseFlag(name: string, index: number): MigrationFlag {
   const supported = supportedFlags.find((flag) => flag === name);
   if (supported !== undefined) return supported;
   const code = Object.hasOwn(flagBits, name) ? 'flag-unsupported' : 'flag-unknown';
-  const detail = `The migration flag ${JSON.stringify(name)} is not ${code === 'flag-unknown' ? 'known' : 'supported'}. Supported are ${supportedFlags.join(', ')}.`;
+  const said = `The migration flag ${JSON.stringify(name)} is not ${code === 'flag-unknown' ? 'known' : 'supported'}`;
+  const detail = name.startsWith('NON_SHARED_')
+    ? `${said}: storage is not copied. Keep the disks on storage that both hosts reach under the same path, and leave the flag out.`
+    : `${said}. Supported are ${supportedFlags.join(', ')}.`;
   throw new VmferryError(code, detail, { errors: [{ path: `/flags/${index}`, code, detail }] });
 }
 

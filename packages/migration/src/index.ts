@@ -23,7 +23,20 @@ export {
   supportedFlags,
 } from './flags.js';
 export { keyName, type MigrationKey, type Permit, permitDigest, permitMatches } from './key.js';
-export { type Answer, answerOf, type Decision, decide, isFinal, type OutcomeRecord, type SourcePeer } from './record.js';
+export { negotiate, type Protocol, protocols } from './protocols.js';
+export {
+  type Answer,
+  answerOf,
+  type Binding,
+  type Decision,
+  decide,
+  isBound,
+  isBoundBy,
+  isFinal,
+  type OutcomeRecord,
+  type SourcePeer,
+  unbound,
+} from './record.js';
 export {
   begun,
   hasEnded,

@@ -20,7 +20,7 @@ export function permitDigest(permit: Permit): string {
   return createHash('sha256').update(permit, 'utf8').digest('hex');
 }
 
-/** Whether `permit` is the one that `digest` was made from; the time it takes tells nothing. */
+/** Whether `permit` is the one that `digest` was made from; the time it takes tells nothing. The empty digest of an unbound record matches none. */
 export function permitMatches(permit: Permit, digest: string): boolean {
   const given = Buffer.from(permitDigest(permit), 'utf8');
   const wanted = Buffer.from(digest, 'utf8');

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { answerOf, type Decision, decide, isFinal } from './record.js';
-import { record } from './testing/states.js';
+import { permitMatches } from './key.js';
+import { answerOf, type Binding, bind, type Decision, decide, isBound, isBoundBy, isFinal, unbound } from './record.js';
+import { permit, record } from './testing/states.js';
 
 const decisions: readonly Decision[] = ['open', 'committing', 'committed', 'aborted', 'unknown'];
 const allowed = ['open>committing', 'open>aborted', 'committing>committed', 'committing>aborted', 'committing>unknown'];
@@ -29,5 +30,40 @@ describe('the outcome record', () => {
       'aborted',
       'unknown',
     ]);
+  });
+});
+
+describe('S42: the record of protocol v2, until its source binds it', () => {
+  const { permitDigest, source } = record('open');
+  const binding: Binding = { permitDigest, source, lease: 'l1', mode: 'run' };
+  const open = { ...record('open'), ...unbound };
+
+  it('has no source, and its digest is that of no permit', () => {
+    expect([isBound(open), isBound(record('open'))]).toEqual([false, true]);
+    for (const guess of [permit, '', '0'.repeat(32)]) expect(permitMatches(guess, open.permitDigest)).toBe(false);
+  });
+
+  it('is bound once, to all that the cookie of Begin said', () => {
+    expect(bind(open, binding)).toEqual({ ...record('open'), lease: 'l1' });
+    expect(() => bind(bind(open, binding), binding)).toThrow(expect.objectContaining({ code: 'internal' }));
+    expect(() => bind({ ...open, decision: 'aborted' }, binding)).toThrow(expect.objectContaining({ code: 'internal' }));
+  });
+
+  it('a guest that was paused when it was bound stays paused, and PAUSED stays what Prepare said', () => {
+    expect(bind(open, { ...binding, mode: 'paused' }).mode).toBe('paused');
+    expect(bind({ ...open, mode: 'paused' }, binding).mode).toBe('paused');
+  });
+
+  it('knows the same word again from another one', () => {
+    const bound = bind(open, binding);
+    expect(isBoundBy(bound, binding)).toBe(true);
+    expect(isBoundBy(open, { ...binding, permitDigest: '' })).toBe(false);
+    for (const other of [
+      { ...binding, permitDigest: 'f'.repeat(64) },
+      { ...binding, lease: null },
+      { ...binding, source: { ...source, storeId: 'another' } },
+      { ...binding, source: { ...source, url: 'http://another' } },
+    ])
+      expect(isBoundBy(bound, other)).toBe(false);
   });
 });

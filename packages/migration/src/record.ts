@@ -30,6 +30,39 @@ export interface OutcomeRecord {
   readonly reason: string | null;
 }
 
+/** Who the source is and what its permit's digest is, from Begin's cookie: in v3 Prepare brings it, in v2 the source agent before `migrate`. */
+export interface Binding extends Pick<OutcomeRecord, 'permitDigest' | 'source' | 'lease'> {
+  /** A guest that is paused when it is bound stays paused, whatever Prepare said. */
+  readonly mode: OutcomeRecord['mode'];
+}
+
+/** What an open record of protocol v2 says until it is bound: nobody is the source, and the empty digest is that of no permit. */
+export const unbound: Omit<Binding, 'mode'> = {
+  permitDigest: '',
+  source: { url: '', storeId: '', hostName: '', hostUuid: '' },
+  lease: null,
+};
+
+export function isBound(record: OutcomeRecord): boolean {
+  return record.permitDigest !== '';
+}
+
+/** Whether the record was bound by this very word: the same one again is no other source. */
+export function isBoundBy(record: OutcomeRecord, { permitDigest, source, lease }: Binding): boolean {
+  const { url, storeId, hostName, hostUuid } = record.source;
+  const sameSource =
+    url === source.url && storeId === source.storeId && hostName === source.hostName && hostUuid === source.hostUuid;
+  return isBound(record) && record.permitDigest === permitDigest && sameSource && record.lease === lease;
+}
+
+/** The record with its source. One that is bound or decided is never bound anew. */
+export function bind(record: OutcomeRecord, binding: Binding): OutcomeRecord {
+  if (record.decision !== 'open' || isBound(record)) {
+    throw new VmferryError('internal', `The outcome record of ${record.key.id} is ${record.decision} and cannot be bound.`);
+  }
+  return { ...record, ...binding, mode: record.mode === 'paused' ? 'paused' : binding.mode };
+}
+
 /** What the source is told of a record. `pending`: committing, the proof is not there yet. */
 export type Answer = 'open' | 'pending' | 'committed' | 'aborted' | 'unknown';
 

@@ -1,4 +1,14 @@
-import { domainName, domainRef, httpUrl, limits, migrationId, migrationState, type z } from '@vmferry/api';
+import {
+  domainName,
+  domainRef,
+  ipAddress,
+  limits,
+  migrationId,
+  migrationState,
+  migrationUri,
+  agentUrl as urlOfAgent,
+  type z,
+} from '@vmferry/api';
 import { InvalidArgumentError } from 'commander';
 
 /** Parses an argument by the schema that the agent will check it with, so that a mistake is a usage error before anything is sent. */
@@ -24,12 +34,14 @@ const urlOf =
   (port: number) =>
   (text: string): string => {
     if (!/^https?:\/\//.test(text)) throw new InvalidArgumentError(`Give a URL such as http://192.0.2.7:${port}.`);
-    return checked(httpUrl)(text).replace(/\/+$/, '');
+    return checked(urlOfAgent)(text).replace(/\/+$/, '');
   };
 export const sourceUrl = urlOf(7_801);
 export const destinationUrl = urlOf(7_802);
 
 export const migrationIdOf = checked(migrationId);
+export const migrationUriOf = checked(migrationUri);
+export const addressOf = checked(ipAddress);
 export const domainOf = checked(domainRef);
 export const domainNameOf = checked(domainName);
 export const stateOf = (text: string) => checked(migrationState)(text.toUpperCase().replaceAll('-', '_'));

@@ -1,4 +1,4 @@
-import { z } from '@vmferry/api';
+import { migrationProtocol, z } from '@vmferry/api';
 import type { OutcomeRecord } from '@vmferry/migration';
 
 const outcomeRecord = z.object({
@@ -20,6 +20,8 @@ export const incomingJournal = z.object({
   version: z.literal(1),
   record: outcomeRecord,
   createdAt: z.string(),
+  /** Documents that do not say are of v3. */
+  protocol: migrationProtocol.default('v3'),
   domain: z
     .object({
       uuid: z.string(),

@@ -1,6 +1,6 @@
 import type { MigrationResource } from '@vmferry/api';
 import { toProblem, type VmferryError } from '@vmferry/errors';
-import type { HeldReason } from '@vmferry/migration';
+import { type HeldReason, isBound, type OutcomeRecord } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 import type { IncomingJournal } from './incoming-journal.js';
 import type { IncomingMigration } from './incoming-migration.js';
@@ -20,10 +20,11 @@ export function firstResource(context: DestinationContext, journal: IncomingJour
     phase: 'prepare',
     phaseTransitions: [{ phase: 'prepare', side: 'destination', at: journal.createdAt }],
     domain: { uuid: domain?.uuid ?? '', name: domain?.sourceName ?? '', destinationName: domain?.name ?? '' },
+    protocol: journal.protocol,
     mode: { driver: journal.driver, transport: journal.transport },
     flags: journal.flags,
     guest: guestOf(record.decision),
-    source: { agent: record.source.url, hostName: record.source.hostName, state: 'unknown' },
+    source: sourceOf(record),
     destination: { agent: context.publicUrl(), hostName: context.host.hostName, state: record.decision },
     outcome: record.decision === 'committing' ? 'pending' : record.decision,
     parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 0 },
@@ -50,7 +51,7 @@ export function resourceOf(
   return {
     state: stateOf(journal, migration),
     guest: guestOf(record.decision),
-    source: { agent: record.source.url, hostName: record.source.hostName, state: 'unknown' },
+    source: sourceOf(record),
     destination: {
       agent: context.publicUrl(),
       hostName: context.host.hostName,
@@ -78,6 +79,12 @@ const hints: Readonly<Record<HeldReason, string>> = {
   'no-proof': 'QEMU was told to run the guest and does not say that it did. It is asked again.',
   'journal-unwritable': 'The state folder of this host cannot be written: make room; it is tried again.',
 };
+
+/** In v2 the source is not known before it binds the record. */
+function sourceOf(record: OutcomeRecord): MigrationResource['source'] {
+  const { url, hostName } = record.source;
+  return isBound(record) ? { agent: url, hostName, state: 'unknown' } : { agent: null, hostName: null, state: 'unknown' };
+}
 
 function stateOf(journal: IncomingJournal, migration: IncomingMigration | null): MigrationResource['state'] {
   const { decision } = migration?.record ?? journal.record;

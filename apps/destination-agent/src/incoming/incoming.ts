@@ -4,8 +4,17 @@ import { VmferryError } from '@vmferry/errors';
 import { auditedOf, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import { isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
-import type { LeaseHandover } from '@vmferry/locking';
-import { type DestinationState, type IncomingQemu, isFinal, keyName, type OutcomeRecord, type Permit } from '@vmferry/migration';
+import {
+  type Binding,
+  type DestinationState,
+  type IncomingQemu,
+  isBound,
+  isBoundBy,
+  isFinal,
+  keyName,
+  type OutcomeRecord,
+  type Permit,
+} from '@vmferry/migration';
 import { LiveMigration, type Log } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Handover } from './handover.js';
@@ -49,7 +58,7 @@ export class Incoming {
   #restarted = false;
   #error: VmferryError | null = null;
 
-  constructor(context: DestinationContext, journal: IncomingJournal, offered: LeaseHandover) {
+  constructor(context: DestinationContext, journal: IncomingJournal) {
     this.#context = context;
     this.#journal = journal;
     this.log = context.log.child({ migrationId: journal.record.key.id, side: 'destination' });
@@ -63,7 +72,11 @@ export class Incoming {
       persist: (record) => this.#write({ record }),
       askSource: () => askSource(context, this.#journal.record, this.log),
       guest: { cont: () => this.#cont(), look: () => this.#look(), kill: () => this.#kill() },
-      lease: leasePort(context, offered, () => this.#stillMine()),
+      lease: leasePort(
+        context,
+        () => this.#journal,
+        () => this.#stillMine(),
+      ),
       conclude: (record) => this.#conclude(record),
       changed: (state) => this.#tell(state),
     });
@@ -196,6 +209,23 @@ export class Incoming {
     this.#error = error;
     await this.migration.dispatch({ t: 'abort-wanted', reason: error.message });
     await this.migration.concluded();
+  }
+
+  /**
+   * Protocol v2: the source agent says who it is. The same word again is no other source; a decided record stays as it is, and its answer
+   * tells. Throws `step-mismatch`, `migration-aborted`.
+   */
+  async bind(binding: Binding): Promise<void> {
+    await this.migration.dispatch({ t: 'bind', binding });
+    const { record } = this.migration;
+    if (record.decision !== 'open' || isBoundBy(record, binding)) return;
+    const { id } = record.key;
+    if (isBound(record)) {
+      throw new VmferryError('step-mismatch', `The record of migration ${id} is bound by another cookie; choose another nonce.`, {
+        data: { step: 'bind' },
+      });
+    }
+    throw new VmferryError('migration-aborted', `The migration ${id} is ending here already, and takes no source any more.`);
   }
 
   /** Finish with the right permit: resolves when the record is decided, or kept open by a hold, or the signal aborts. */

@@ -1,12 +1,28 @@
-import type { FinishReply, FinishRequest, OutcomeReply, OutcomeRequest, PrepareReply, PrepareRequest } from '@vmferry/api';
-import { cookieFromBase64, cookieToBase64, decodeCookie, encodeCookie } from '@vmferry/cookie';
+import type { BindRequest, FinishReply, FinishRequest, OutcomeReply, OutcomeRequest, PrepareReply } from '@vmferry/api';
+import { cookieFromBase64, cookieToBase64, decodeCookie, encodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
-import { keyName, type MigrationKey, type Permit, parseFlags, permitMatches } from '@vmferry/migration';
+import {
+  flagsInHex,
+  isFinal,
+  keyName,
+  type MigrationKey,
+  type Permit,
+  type Protocol,
+  parseFlags,
+  permitMatches,
+  unbound,
+} from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
+import { readBeginCookie } from './begin-cookie.js';
 import { Incoming } from './incoming.js';
 import type { IncomingJournal } from './incoming-journal.js';
-import { handoverOf, prepare } from './prepare.js';
+import { prepare } from './prepare.js';
+import type { PrepareBody, PrepareStep } from './prepare-request.js';
+import { askPermit } from './source-question.js';
+
+/** Finish's body; in v2 a cookie may be missing (S21). */
+export type FinishBody = Omit<FinishRequest, 'cookie'> & { readonly cookie?: string | null | undefined };
 
 const keptMs = 30 * 24 * 3_600 * 1_000;
 /** How long Finish, or the acknowledgement, waits for the host's source-agent to take the domain over before it answers anyway. */
@@ -35,7 +51,7 @@ export class Incomings {
         await this.#context.journals.remove(keyName(journal.record.key));
         continue;
       }
-      const incoming = new Incoming(this.#context, journal, handoverOf(this.#context, journal));
+      const incoming = new Incoming(this.#context, journal);
       this.#admit(incoming);
       await incoming.forgetUnstarted();
     }
@@ -58,12 +74,12 @@ export class Incomings {
   }
 
   /**
-   * Prepare or PrepareTunnel. The same body gets the same answer as long as the record is open; a key with a decision is refused.
+   * Prepare or PrepareTunnel, of v3 or v2. The same body gets the same answer as long as the record is open; a key with a decision is refused.
    * Until `taken` is called nothing has happened.
    */
-  async prepare(id: string, body: PrepareRequest, transport: 'direct' | 'tunnelled', taken: () => void): Promise<PrepareReply> {
+  async prepare(id: string, body: PrepareBody, step: PrepareStep, taken: () => void): Promise<PrepareReply> {
     const known = this.#byKey.get(keyName({ id, nonce: body.nonce }));
-    if (known !== undefined) return this.#answerAgain(known, id, body, transport);
+    if (known !== undefined) return this.#answerAgain(known, id, body, step);
     const namesake = this.#byId.get(id);
     if (namesake?.migration.answer === 'open' || namesake?.migration.answer === 'pending') {
       throw new VmferryError('migration-exists', `A migration ${id} comes in already, with another nonce; choose another id.`);
@@ -71,7 +87,7 @@ export class Incomings {
     if (this.#preparing.has(id)) throw new VmferryError('migration-exists', `A migration ${id} is being prepared already.`);
     this.#preparing.add(id);
     try {
-      return await prepare(this.#context, id, body, transport, async (incoming) => {
+      return await prepare(this.#context, id, body, step, async (incoming) => {
         this.#refuseRival(incoming);
         taken();
         await this.#open(incoming);
@@ -81,41 +97,62 @@ export class Incomings {
     }
   }
 
-  async finish(id: string, body: FinishRequest, signal: AbortSignal, taken: () => void): Promise<FinishReply> {
-    parseFlags(body.flags ?? []);
+  /** Finish of v3 brings the permit; for one of v2 it is fetched from the source. The rest is the same. */
+  async finish(id: string, body: FinishBody, protocol: Protocol, signal: AbortSignal, taken: () => void): Promise<FinishReply> {
+    const flags = flagsInHex(parseFlags(body.flags ?? []));
+    this.#context.log.info('finish', { migrationId: id, protocol, flags, cancelled: body.cancelled });
     await this.#context.faults('D13');
     const incoming = await this.#orTombstone({ id, nonce: body.nonce });
-    const permit = this.#permitOf(incoming, body);
-    taken();
-    if (permit === null) {
-      if (incoming.migration.answer === 'open')
-        await incoming.wantAbort('the driver of the migration asked Finish to cancel', signal);
-    } else {
-      await incoming.finish(permit, signal);
+    const { domain, protocol: prepared } = incoming.journal;
+    if (domain !== null && prepared !== protocol) {
+      throw new VmferryError(
+        'peer-protocol',
+        `The migration ${id} was prepared by ${prepared}; finish it by that, not by ${protocol}.`,
+      );
     }
+    const permit = protocol === 'v3' ? this.#permitOf(incoming, body) : await this.#fetchPermit(incoming, body);
+    taken();
+    if (permit !== null) await incoming.finish(permit, signal);
+    else if (body.cancelled && incoming.migration.answer === 'open')
+      await incoming.wantAbort('the driver of the migration asked Finish to cancel', signal);
     const reply = await this.#finishReply(incoming, body.cancelled);
     await this.#context.faults('D20');
     return reply;
   }
 
+  /** Protocol v2: the source agent binds the record that Prepare2 opened, and is answered with what the record says. */
+  async bind(id: string, body: BindRequest): Promise<OutcomeReply> {
+    if (body.storeId !== this.#context.host.storeId) return this.#ofAnotherStore();
+    const key = { id, nonce: body.nonce };
+    const incoming = await this.#orTombstone(key);
+    const { domain, protocol } = incoming.journal;
+    if (domain === null) return incoming.outcome();
+    if (protocol !== 'v2')
+      throw new VmferryError('peer-protocol', `The migration ${id} was prepared by ${protocol}, with its source.`);
+    const read = readBeginCookie(this.#context, key, { name: domain.sourceName, uuid: domain.uuid }, body.cookie);
+    await incoming.bind({ ...read, mode: body.paused ? 'paused' : 'run' });
+    return incoming.outcome();
+  }
+
   /** What the record says; an answer for another store is `unknown` (handover rule, "Around it"). */
   async outcome(id: string, body: OutcomeRequest, signal: AbortSignal): Promise<OutcomeReply> {
-    const { storeId } = this.#context.host;
-    if (body.storeId !== storeId) {
-      return {
-        answer: 'unknown',
-        storeId,
-        lockState: null,
-        reason: 'this is another store than the one the migration was prepared in',
-        held: null,
-        resumedMsAgo: null,
-      };
-    }
+    if (body.storeId !== this.#context.host.storeId) return this.#ofAnotherStore();
     const incoming = await this.#orTombstone({ id, nonce: body.nonce });
     if (body.abortUnlessCommitted && (incoming.migration.answer === 'open' || incoming.migration.answer === 'pending')) {
       await incoming.wantAbort('the source asked to abort unless committed', signal);
     }
     return incoming.outcome();
+  }
+
+  #ofAnotherStore(): OutcomeReply {
+    return {
+      answer: 'unknown',
+      storeId: this.#context.host.storeId,
+      lockState: null,
+      reason: 'this is another store than the one the migration was prepared in',
+      held: null,
+      resumedMsAgo: null,
+    };
   }
 
   async acknowledge(id: string, nonce: string): Promise<void> {
@@ -174,7 +211,7 @@ export class Incomings {
     if (incoming.journal.domain !== null) this.#byId.set(key.id, incoming);
   }
 
-  #answerAgain(known: Incoming, id: string, body: PrepareRequest, transport: 'direct' | 'tunnelled'): PrepareReply {
+  #answerAgain(known: Incoming, id: string, body: PrepareBody, step: PrepareStep): PrepareReply {
     const { prepareDigest, prepareAnswer, record } = known.journal;
     if (record.decision === 'aborted' || record.decision === 'unknown') {
       throw new VmferryError(
@@ -182,7 +219,7 @@ export class Incomings {
         `The migration ${id} was aborted here: ${record.reason ?? 'no reason is known'}. Begin anew.`,
       );
     }
-    if (prepareDigest !== bodyDigest({ ...body, transport })) {
+    if (prepareDigest !== bodyDigest({ ...body, ...step })) {
       throw new VmferryError('step-mismatch', `Prepare of migration ${id} was already taken with another body.`, {
         data: { step: 'prepare' },
       });
@@ -207,12 +244,11 @@ export class Incomings {
         key,
         decision: 'aborted',
         mode: 'paused',
-        permitDigest: '',
-        source: { url: '', storeId: '', hostName: '', hostUuid: '' },
-        lease: null,
+        ...unbound,
         reason: 'it was asked about before it was prepared',
       },
       createdAt: now,
+      protocol: 'v3',
       domain: null,
       transport: 'direct',
       driver: 'managed',
@@ -223,33 +259,49 @@ export class Incomings {
       acknowledged: false,
       finishedAt: now,
     };
-    const tombstone = new Incoming(this.#context, journal, handoverOf(this.#context, journal));
+    const tombstone = new Incoming(this.#context, journal);
     await this.#open(tombstone);
     return tombstone;
   }
 
   /** The permit in Finish's cookie; null for a Finish that cancels, which needs neither permit nor cookie. */
-  #permitOf(incoming: Incoming, body: FinishRequest): Permit | null {
+  #permitOf(incoming: Incoming, { cancelled, cookie: sent }: FinishBody): Permit | null {
     const { domain, record } = incoming.journal;
-    if (domain === null) {
-      if (body.cancelled) return null;
-      throw this.#aborted(incoming);
-    }
-    if (body.cancelled && body.cookie === '') return null;
-    const { host } = this.#context;
-    const cookie = decodeCookie(cookieFromBase64(body.cookie), {
-      name: domain.sourceName,
-      uuid: domain.uuid,
-      localHostName: host.hostName,
-      localHostUuid: host.hostUuid,
-      migration: record.key,
-    });
-    if (body.cancelled) return null;
+    if (domain === null) return this.#buried(incoming, cancelled);
+    if (cancelled && sent === '') return null;
+    const cookie = this.#readCookie(record.key, domain, sent ?? '');
+    if (cancelled) return null;
     const permit = cookie.vmferry?.permit;
     if (permit === undefined || !permitMatches(permit, record.permitDigest)) {
       throw new VmferryError('permit-invalid', `Finish of migration ${record.key.id} needs the permit that Perform gave.`);
     }
     return permit;
+  }
+
+  /** The source's permit; null for a Finish that cancels, and when the record is decided already. */
+  async #fetchPermit(incoming: Incoming, body: FinishBody): Promise<Permit | null> {
+    const { domain, record } = incoming.journal;
+    if (domain === null) return this.#buried(incoming, body.cancelled);
+    // A v2 driver may send a cookie or none (S21); one of another migration is a mistake.
+    if (body.cookie != null && body.cookie !== '') this.#readCookie(record.key, domain, body.cookie);
+    return body.cancelled || isFinal(record) ? null : askPermit(this.#context, record);
+  }
+
+  /** There is nothing to permit; only a Finish that cancels has what it wants. */
+  #buried(incoming: Incoming, cancelled: boolean): null {
+    if (cancelled) return null;
+    throw this.#aborted(incoming);
+  }
+
+  #readCookie(migration: MigrationKey, domain: NonNullable<IncomingJournal['domain']>, base64: string): MigrationCookie {
+    const { host } = this.#context;
+    return decodeCookie(cookieFromBase64(base64), {
+      name: domain.sourceName,
+      uuid: domain.uuid,
+      localHostName: host.hostName,
+      localHostUuid: host.hostUuid,
+      migration,
+    });
   }
 
   async #finishReply(incoming: Incoming, cancelled: boolean): Promise<FinishReply> {

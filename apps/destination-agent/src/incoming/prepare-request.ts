@@ -1,5 +1,4 @@
 import type { PrepareRequest } from '@vmferry/api';
-import { cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import {
   assignAddresses,
   checkSupported,
@@ -9,9 +8,25 @@ import {
   resolveMachine,
 } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { decodeLockState, type LockState } from '@vmferry/locking';
-import { keyName, type MigrationFlags, type MigrationKey, parseFlags } from '@vmferry/migration';
+import {
+  type Binding,
+  keyName,
+  type MigrationFlags,
+  type MigrationKey,
+  type Protocol,
+  parseFlags,
+  unbound,
+} from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
+import { readBeginCookie } from './begin-cookie.js';
+
+/** Which of the four Prepares it is: the two of v3 bring Begin's cookie, the two of v2 bring none (S21). */
+export interface PrepareStep {
+  readonly protocol: Protocol;
+  readonly transport: 'direct' | 'tunnelled';
+}
+
+export type PrepareBody = Omit<PrepareRequest, 'cookie'> & { readonly cookie?: string | null | undefined };
 
 /** A Prepare whose every part was read and accepted; nothing has happened yet. */
 export interface AcceptedPrepare {
@@ -19,10 +34,9 @@ export interface AcceptedPrepare {
   readonly flags: MigrationFlags;
   readonly definition: DomainDefinition;
   readonly sourceName: string;
-  readonly cookie: MigrationCookie;
-  readonly permitDigest: string;
-  readonly source: { readonly url: string; readonly storeId: string };
-  readonly offeredLease: LockState | null;
+  readonly binding: Omit<Binding, 'mode'>;
+  /** How the source wants to reach this host for the stream; null for the way in which this host names itself. */
+  readonly uri: string | null;
   readonly session: string | null;
 }
 
@@ -30,29 +44,16 @@ export interface AcceptedPrepare {
 export async function acceptPrepare(
   context: DestinationContext,
   id: string,
-  body: PrepareRequest,
-  transport: 'direct' | 'tunnelled',
+  body: PrepareBody,
+  { protocol, transport }: PrepareStep,
 ): Promise<AcceptedPrepare> {
   const key = { id, nonce: body.nonce };
   const flags = parseFlags(body.flags ?? []);
   checkTransport(context, flags, transport);
+  if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
   if (body.session !== undefined) context.sessions.require(body.session);
   const original = parseDomain(body.xml);
-  const cookie = decodeCookie(cookieFromBase64(body.cookie), {
-    name: original.name,
-    uuid: original.uuid,
-    localHostName: context.host.hostName,
-    localHostUuid: context.host.hostUuid,
-    lockDriver: { name: context.locks.name, usesState: context.locks.usesState },
-    migration: key,
-  });
-  const { permitDigest, peer } = cookie.vmferry ?? {};
-  if (permitDigest === undefined || peer === undefined || peer.role !== 'source') {
-    throw new VmferryError(
-      'cookie-malformed',
-      'The cookie of Begin names no permit digest or no source agent; this Prepare is not of protocol v3.',
-    );
-  }
+  const binding = protocol === 'v3' ? readBeginCookie(context, key, original, body.cookie ?? '') : unbound;
   const renamed = body.destinationName === undefined ? original : renameDomain(original, body.destinationName);
   checkSupported(renamed);
   const capabilities = await context.guestHost.capabilities(renamed);
@@ -63,10 +64,8 @@ export async function acceptPrepare(
     flags,
     definition,
     sourceName: original.name,
-    cookie,
-    permitDigest,
-    source: { url: peer.url, storeId: peer.storeId },
-    offeredLease: cookie.lockState?.leases === undefined ? null : decodeLockState(cookie.lockState.leases, context.locks.name),
+    binding,
+    uri: body.uri ?? null,
     session: body.session ?? null,
   };
 }

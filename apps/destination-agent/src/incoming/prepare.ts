@@ -1,46 +1,45 @@
-import type { PrepareReply, PrepareRequest } from '@vmferry/api';
+import { type PrepareReply, reachedBy } from '@vmferry/api';
 import { cookieToBase64, encodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { formatDomain, graphicsOf } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, resourcesOf, startGuest } from '@vmferry/guest';
+import { auditedOf, startGuest } from '@vmferry/guest';
 import { enableMigrationCapabilities } from '@vmferry/hypervisor';
-import { decodeLockState, encodeLockState, type LeaseHandover } from '@vmferry/locking';
-import { flagsInHex, keyName } from '@vmferry/migration';
+import { flagsInHex } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Incoming } from './incoming.js';
 import type { IncomingJournal } from './incoming-journal.js';
-import { type AcceptedPrepare, acceptPrepare } from './prepare-request.js';
-import { IncomingStream } from './stream.js';
+import { type AcceptedPrepare, acceptPrepare, type PrepareBody, type PrepareStep } from './prepare-request.js';
+import { IncomingStream, type StreamOffer } from './stream.js';
 
 /**
- * Prepare and PrepareTunnel (S8: one way for both). In order: everything is checked, the record is written `open`, QEMU is started
+ * Prepare and PrepareTunnel of both protocols (S8, S42: one way for all). In order: everything is checked, the record is written `open`, QEMU is started
  * paused with `-incoming defer`, the stream is offered. When a later part fails, the record becomes `aborted` before the error is told.
  */
 export async function prepare(
   context: DestinationContext,
   id: string,
-  body: PrepareRequest,
-  transport: 'direct' | 'tunnelled',
+  body: PrepareBody,
+  step: PrepareStep,
   admit: (incoming: Incoming) => Promise<void>,
 ): Promise<PrepareReply> {
   await context.faults('D0');
-  const accepted = await acceptPrepare(context, id, body, transport);
+  const accepted = await acceptPrepare(context, id, body, step);
   await context.faults('D1');
   context.log.info('prepare', {
     migrationId: id,
     flags: flagsInHex(accepted.flags),
     domain: accepted.definition.name,
-    transport,
-    cookieBytes: body.cookie.length,
+    ...step,
+    uri: accepted.uri,
   });
-  const journal = await openRecord(context, accepted, body, transport);
-  const incoming = new Incoming(context, journal, handoverOf(context, journal));
+  const journal = await openRecord(context, accepted, body, step);
+  const incoming = new Incoming(context, journal);
   await admit(incoming);
   await context.faults('D2');
   try {
     if (accepted.session !== null) incoming.tie(accepted.session);
-    const reply = await incoming.starting(start(context, accepted, incoming, transport));
+    const reply = await incoming.starting(start(context, accepted, incoming, step.transport));
     await context.faults('D9');
     return reply;
   } catch (thrown) {
@@ -54,10 +53,10 @@ export async function prepare(
 async function openRecord(
   context: DestinationContext,
   accepted: AcceptedPrepare,
-  body: PrepareRequest,
-  transport: 'direct' | 'tunnelled',
+  body: PrepareBody,
+  step: PrepareStep,
 ): Promise<IncomingJournal> {
-  const { key, cookie, flags, definition } = accepted;
+  const { key, binding, flags, definition } = accepted;
   const configured = (await context.configs.read(definition.uuid)) !== null;
   const journal: IncomingJournal = {
     version: 1,
@@ -65,13 +64,12 @@ async function openRecord(
       version: 1,
       key,
       decision: 'open',
+      ...binding,
       mode: flags.has('PAUSED') ? 'paused' : 'run',
-      permitDigest: accepted.permitDigest,
-      source: { ...accepted.source, hostName: cookie.hostName, hostUuid: cookie.hostUuid },
-      lease: accepted.offeredLease === null ? null : encodeLockState(accepted.offeredLease),
       reason: null,
     },
     createdAt: context.clock.wall().toISOString(),
+    protocol: step.protocol,
     domain: {
       uuid: definition.uuid,
       name: definition.name,
@@ -79,28 +77,16 @@ async function openRecord(
       xml: formatDomain(definition),
       persist: flags.has('PERSIST_DEST') || configured,
     },
-    transport,
+    transport: step.transport,
     driver: flags.has('PEER2PEER') ? 'peer-to-peer' : 'managed',
     flags: [...flags],
     prepareAnswer: null,
-    prepareDigest: bodyDigest({ ...body, transport }),
+    prepareDigest: bodyDigest({ ...body, ...step }),
     concluded: false,
     acknowledged: false,
     finishedAt: null,
   };
   return journal;
-}
-
-/** The lease as this migration moves it, from what the journal keeps of the cookie. */
-export function handoverOf(context: DestinationContext, { record, domain }: IncomingJournal): LeaseHandover {
-  return {
-    vm: domain?.uuid ?? '',
-    resources: resourcesOf(domain?.uuid ?? ''),
-    source: record.source.hostUuid,
-    destination: context.host.hostUuid,
-    migrationId: keyName(record.key),
-    offered: record.lease === null ? null : decodeLockState(record.lease, context.locks.name),
-  };
 }
 
 /**
@@ -148,8 +134,9 @@ async function offer(
 ): Promise<{ stream: IncomingStream; reply: PrepareReply }> {
   const { id } = accepted.key;
   const stream = await (transport === 'tunnelled' ? IncomingStream.tunnelled(context, id) : IncomingStream.direct(context, id));
-  const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, stream)));
-  const reply = { cookie, uri: transport === 'direct' ? stream.offer.url : null };
+  const url = accepted.uri === null ? stream.offer.url : reachedBy(stream.offer.url, accepted.uri);
+  const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, { ...stream.offer, url })));
+  const reply = { cookie, uri: transport === 'direct' ? url : null };
   try {
     await incoming.keepAnswer(reply);
   } catch (thrown) {
@@ -162,12 +149,12 @@ async function offer(
 /** Prepare bakes the graphics of the target (S45) and tells where the record and the stream are. */
 function cookieOf(
   context: DestinationContext,
-  { key, cookie, definition }: AcceptedPrepare,
-  stream: IncomingStream,
+  { key, sourceName, definition }: AcceptedPrepare,
+  stream: StreamOffer,
 ): MigrationCookie {
   const graphics = graphicsOf(definition);
   return {
-    name: cookie.name,
+    name: sourceName,
     uuid: definition.uuid,
     hostName: context.host.hostName,
     hostUuid: context.host.hostUuid,
@@ -186,7 +173,7 @@ function cookieOf(
       migrationId: key.id,
       nonce: key.nonce,
       peer: { role: 'destination', url: context.publicUrl(), storeId: context.host.storeId },
-      stream: stream.offer,
+      stream,
     },
   };
 }

@@ -1,5 +1,6 @@
 import {
   acknowledgeRequest,
+  bindRequest,
   migrationId,
   migrationResource,
   outcomeReply,
@@ -17,6 +18,32 @@ const params = z.strictObject({ id: migrationId });
 /** How long an answer waits for the hold rule, which may take as long as the source is silent. */
 const settleMs = 20_000;
 
+/** Protocol v2: whose record it is. */
+function bindRoute(incomings: Incomings): Route {
+  return defineRoute({
+    method: 'post',
+    path: '/v1/migrations/:id/bind',
+    summary: 'Protocol v2: the source agent says who it is, before its QEMU migrates; answers what the outcome record says.',
+    permission: 'agent',
+    params,
+    body: bindRequest,
+    reply: { status: 200, schema: outcomeReply },
+    problems: [
+      'cookie-malformed',
+      'cookie-too-large',
+      'cookie-mismatch',
+      'cookie-feature-unsupported',
+      'lock-driver-mismatch',
+      'same-host',
+      'peer-protocol',
+      'step-mismatch',
+      'migration-aborted',
+      'state-unwritable',
+    ],
+    handler: async ({ params: { id }, body }) => ({ body: await incomings.bind(id, body) }),
+  });
+}
+
 /** The questions about the outcome record, and an administrator's word about a held one. */
 export function recordRoutes(context: DestinationContext, incomings: Incomings): Route[] {
   return [
@@ -31,6 +58,7 @@ export function recordRoutes(context: DestinationContext, incomings: Incomings):
       problems: ['state-unwritable'],
       handler: async ({ params: { id }, body }) => ({ body: await incomings.outcome(id, body, AbortSignal.timeout(settleMs)) }),
     }),
+    bindRoute(incomings),
     defineRoute({
       method: 'post',
       path: '/v1/migrations/:id/acknowledge',

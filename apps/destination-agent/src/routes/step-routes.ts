@@ -1,6 +1,18 @@
-import { finishReply, finishRequest, migrationId, prepareReply, prepareRequest, z } from '@vmferry/api';
+import {
+  finish2Request,
+  finishReply,
+  finishRequest,
+  migrationId,
+  prepare2Request,
+  prepareReply,
+  prepareRequest,
+  z,
+} from '@vmferry/api';
+import type { Protocol } from '@vmferry/migration';
 import { answerWithin, defineRoute, type Route, StepReplies } from '@vmferry/service';
-import type { Incomings } from '../incoming/incomings.js';
+import type { DestinationContext } from '../context.js';
+import type { FinishBody, Incomings } from '../incoming/incomings.js';
+import type { PrepareBody, PrepareStep } from '../incoming/prepare-request.js';
 
 const params = z.strictObject({ id: migrationId });
 const stepsMax = 2_000;
@@ -30,6 +42,7 @@ const prepareProblems = [
   'handover-pending',
   'step-mismatch',
   'too-many-requests',
+  'peer-protocol',
   'session-not-found',
   'label-failed',
   'hypervisor-failed',
@@ -42,70 +55,84 @@ const prepareProblems = [
   'state-unwritable',
 ] as const;
 
-/** The destination's steps of protocol v3. */
-export function stepRoutes(incomings: Incomings): Route[] {
+const finishProblems = [
+  'flag-unknown',
+  'flag-unsupported',
+  'cookie-malformed',
+  'cookie-too-large',
+  'cookie-mismatch',
+  'cookie-feature-unsupported',
+  'same-host',
+  'permit-invalid',
+  'migration-aborted',
+  'migration-cancelled',
+  'migration-undecided',
+  'step-mismatch',
+  'too-many-requests',
+  'stream-failed',
+  'stream-silent',
+  'session-lost',
+  'monitor-failed',
+  'monitor-timeout',
+  'guest-gone',
+  'peer-protocol',
+  'state-unwritable',
+] as const;
+
+/** The destination's steps of both protocols. One that is not offered is refused before anything else of it is looked at. */
+export function stepRoutes({ protocols }: DestinationContext, incomings: Incomings): Route[] {
   const replies = new StepReplies({ entriesMax: stepsMax });
-  const prepareRoute = (step: 'prepare' | 'prepare-tunnel', transport: 'direct' | 'tunnelled') =>
+  const prepareRoute = <B extends z.ZodType<PrepareBody>>(name: string, step: PrepareStep, body: B) =>
     defineRoute({
       method: 'post',
-      path: `/v1/migrations/:id/${step}`,
-      summary: `Prepares the destination for a ${transport} stream: its QEMU waits, the record is open.`,
+      path: `/v1/migrations/:id/${name}`,
+      summary: `Prepares the destination for a ${step.transport} stream, ${step.protocol}: its QEMU waits, the record is open.`,
       permission: 'migrate-receive',
       params,
-      body: prepareRequest,
+      body,
       reply: { status: 200, schema: prepareReply, orAccepted: true },
       problems: [...prepareProblems],
       handler: (ctx) => {
+        protocols.refuseUnless(step.protocol);
         const { id } = ctx.params;
+        const taken = replies.take({ id, nonce: ctx.body.nonce, step: name }, ctx.body, (accepted) =>
+          incomings.prepare(id, ctx.body, step, accepted),
+        );
+        return answerWithin(ctx, taken, `/v1/migrations/${id}`);
+      },
+    });
+
+  const finishRoute = <B extends z.ZodType<FinishBody>>(name: string, protocol: Protocol, body: B) =>
+    defineRoute({
+      method: 'post',
+      path: `/v1/migrations/:id/${name}`,
+      summary:
+        protocol === 'v3'
+          ? 'Runs the guest here, given the permit; or, cancelled, aborts what is not committed by the hold rule.'
+          : 'Finish of v2: the same, with the permit that the source agent gives when this one asks.',
+      permission: 'migrate-receive',
+      params,
+      body,
+      reply: { status: 200, schema: finishReply, orAccepted: true },
+      problems: [...finishProblems, ...(protocol === 'v3' ? [] : (['peer-unreachable', 'peer-nonsense'] as const))],
+      handler: (ctx) => {
+        protocols.refuseUnless(protocol);
+        const { id } = ctx.params;
+        const step = ctx.body.cancelled ? `${name}-cancelled` : name;
+        const signal = AbortSignal.timeout(settleMs);
         const taken = replies.take({ id, nonce: ctx.body.nonce, step }, ctx.body, (accepted) =>
-          incomings.prepare(id, ctx.body, transport, accepted),
+          incomings.finish(id, ctx.body, protocol, signal, accepted),
         );
         return answerWithin(ctx, taken, `/v1/migrations/${id}`);
       },
     });
 
   return [
-    prepareRoute('prepare', 'direct'),
-    prepareRoute('prepare-tunnel', 'tunnelled'),
-    defineRoute({
-      method: 'post',
-      path: '/v1/migrations/:id/finish',
-      summary: 'Runs the guest here, given the permit; or, cancelled, aborts what is not committed by the hold rule.',
-      permission: 'migrate-receive',
-      params,
-      body: finishRequest,
-      reply: { status: 200, schema: finishReply, orAccepted: true },
-      problems: [
-        'flag-unknown',
-        'flag-unsupported',
-        'cookie-malformed',
-        'cookie-too-large',
-        'cookie-mismatch',
-        'cookie-feature-unsupported',
-        'same-host',
-        'permit-invalid',
-        'migration-aborted',
-        'migration-cancelled',
-        'migration-undecided',
-        'step-mismatch',
-        'too-many-requests',
-        'stream-failed',
-        'stream-silent',
-        'session-lost',
-        'monitor-failed',
-        'monitor-timeout',
-        'guest-gone',
-        'state-unwritable',
-      ],
-      handler: (ctx) => {
-        const { id } = ctx.params;
-        const step = ctx.body.cancelled ? 'finish-cancelled' : 'finish';
-        const signal = AbortSignal.timeout(settleMs);
-        const taken = replies.take({ id, nonce: ctx.body.nonce, step }, ctx.body, (accepted) =>
-          incomings.finish(id, ctx.body, signal, accepted),
-        );
-        return answerWithin(ctx, taken, `/v1/migrations/${id}`);
-      },
-    }),
+    prepareRoute('prepare', { protocol: 'v3', transport: 'direct' }, prepareRequest),
+    prepareRoute('prepare-tunnel', { protocol: 'v3', transport: 'tunnelled' }, prepareRequest),
+    prepareRoute('prepare2', { protocol: 'v2', transport: 'direct' }, prepare2Request),
+    prepareRoute('prepare-tunnel2', { protocol: 'v2', transport: 'tunnelled' }, prepare2Request),
+    finishRoute('finish', 'v3', finishRequest),
+    finishRoute('finish2', 'v2', finish2Request),
   ];
 }

@@ -2,12 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { type Protocol, protocols } from '@vmferry/migration';
 import { noFaults } from '@vmferry/seams';
 import { createLogger } from '@vmferry/service';
 import { startDestinationAgent } from '../app.js';
 
 /** The agent as it is, in this process: real state folder, real port, real routes; what it logs is kept for the spec. */
-export async function runningAgent(change: { readonly relay?: string } = {}) {
+export async function runningAgent(change: { readonly relay?: string; readonly protocols?: readonly Protocol[] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'vf-'));
   const logged: string[] = [];
   const stream = new Writable({
@@ -30,6 +31,7 @@ export async function runningAgent(change: { readonly relay?: string } = {}) {
     retryMs: 100,
     attachTimeoutSeconds: 5,
     stallTimeoutSeconds: 3,
+    protocols,
     ...change,
   };
   const running = await startDestinationAgent(

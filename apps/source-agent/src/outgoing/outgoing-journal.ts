@@ -1,4 +1,4 @@
-import { type BeginReply, forceCompleteReport, migrationProgress, migrationTimeouts, z } from '@vmferry/api';
+import { type BeginReply, forceCompleteReport, migrationProgress, migrationProtocol, migrationTimeouts, z } from '@vmferry/api';
 import type { SourceJournal } from '@vmferry/migration';
 
 const machineJournal = z.object({
@@ -18,6 +18,8 @@ export const outgoingJournal = z.object({
   version: z.literal(1),
   machine: machineJournal,
   createdAt: z.string(),
+  /** Documents that do not say are of v3. */
+  protocol: migrationProtocol.default('v3'),
   /** The resource was deleted; the journal stays for the hold rule's question. */
   forgotten: z.boolean(),
   finishedAt: z.string().nullable(),

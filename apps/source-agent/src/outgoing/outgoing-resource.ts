@@ -30,6 +30,7 @@ export function firstResource(context: SourceContext, journal: OutgoingJournal):
     phase: phases.at(-1)?.phase ?? 'begin',
     phaseTransitions: phases,
     domain: journal.domain,
+    protocol: journal.protocol,
     mode: { driver: journal.driver, transport: journal.transport },
     flags: journal.flags,
     progress: journal.progress,

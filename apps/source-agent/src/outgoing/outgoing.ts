@@ -1,13 +1,5 @@
 import type { EvidenceReply, MigrationParameters, MigrationProgress, PerformReply, PerformRequest } from '@vmferry/api';
-import {
-  type CookiePeer,
-  type CookieStream,
-  cookieFromBase64,
-  cookieToBase64,
-  decodeCookie,
-  encodeCookie,
-  type MigrationCookie,
-} from '@vmferry/cookie';
+import { type CookiePeer, type CookieStream, cookieToBase64, encodeCookie } from '@vmferry/cookie';
 import { toProblem, VmferryError } from '@vmferry/errors';
 import { type Channel, resourcesOf } from '@vmferry/guest';
 import type { JobEnd } from '@vmferry/jobs';
@@ -17,7 +9,7 @@ import {
   hasEnded,
   keyName,
   type MigrationKey,
-  parseFlags,
+  type Permit,
   phaseOf,
   type SourceJournal,
   type SourceStage,
@@ -34,14 +26,8 @@ import type { OutgoingJournal } from './outgoing-journal.js';
 import { type Heard, OutgoingMigration } from './outgoing-migration.js';
 import { firstResource, resourceOf } from './outgoing-resource.js';
 import type { Overdue } from './patience.js';
+import { type AcceptedPerform, acceptPerform, type PerformOf, readCookie } from './perform-request.js';
 import { Transfer, type TransferEnd } from './transfer.js';
-
-/** A Perform whose every part was read and accepted; nothing has happened yet. */
-export interface AcceptedPerform {
-  readonly peer: CookiePeer;
-  readonly stream: CookieStream;
-  readonly bandwidthMibPerSec: number | undefined;
-}
 
 /** Told when a migration is over and tidied. */
 export interface OutgoingOwner {
@@ -158,19 +144,18 @@ export class Outgoing implements DomainMigration {
 
   /** Reads and checks Perform in full, before any side effect. */
   acceptPerform(body: PerformRequest): AcceptedPerform {
-    parseFlags(body.flags ?? []);
-    const { peer, stream } = this.#readCookie(cookieFromBase64(body.cookie)).vmferry ?? {};
-    if (peer === undefined || peer.role !== 'destination' || stream === undefined) {
-      throw new VmferryError('cookie-malformed', 'The cookie of Prepare names no destination agent or no stream.');
-    }
+    const accepted = acceptPerform(this.#context, this.#performOf, body);
     this.refuseUnless('begun');
-    const url = body.uri ?? stream.url;
-    return { peer, stream: { ...stream, url }, bandwidthMibPerSec: body.bandwidthMibPerSec };
+    return accepted;
+  }
+
+  get #performOf(): PerformOf {
+    return { domain: this.domain, key: this.key, protocol: this.#journal.protocol };
   }
 
   /** Finish's cookie, in Confirm: it decides nothing, but one of another migration is a mistake worth telling. */
   checkFinishCookie(cookie: string): void {
-    if (cookie !== '') this.#readCookie(cookieFromBase64(cookie));
+    if (cookie !== '') readCookie(this.#context, this.#performOf, cookie);
   }
 
   /** Perform: the stream from its opening to QEMU's terminal status. Resolves with the permit only when that is `completed`. */
@@ -213,6 +198,31 @@ export class Outgoing implements DomainMigration {
       await this.machine.dispatch({ t: 'answer', answer: 'committed', lease: null });
     } else await this.machine.dispatch({ t: 'confirm' });
     await this.machine.whenEnded(signal);
+  }
+
+  /**
+   * Protocol v2 has no Confirm: from the permit on the record is read until it says something final. Whoever has a reason to end the
+   * migration asks with the hint to abort, as ever; this reading gives none.
+   */
+  watchRecord(): void {
+    this.#context.clock.after(this.#context.retryMs, () => {
+      this.#readRecord().catch((error: unknown) => this.log.error('the record could not be read', { error }));
+    });
+  }
+
+  async #readRecord(): Promise<void> {
+    if (this.machine.journal.stage !== 'permitted') return;
+    const heard = await this.#ask(false);
+    if (heard.answer === 'committed' || heard.answer === 'aborted' || heard.answer === 'unknown') {
+      // A step that cannot be journalled is logged and brought again by dispatch itself.
+      await this.machine.dispatch({ t: 'answer', ...heard }).catch(() => undefined);
+    } else this.watchRecord();
+  }
+
+  /** The permit, as long as the record waits for it: not before it is journalled, and not once a decision was read. */
+  permit(): Permit | null {
+    const { stage, permit } = this.machine.journal;
+    return stage === 'permitted' ? permit : null;
   }
 
   /** A migration that has ended stays as it ended; cancelling it again is no error. Throws `past-point-of-no-return` for one that has committed. */
@@ -420,11 +430,14 @@ export class Outgoing implements DomainMigration {
     return opening;
   }
 
-  /** Before QMP `migrate` the peer's record must say `open` (handover rule, "Around it"). */
+  /** Before QMP `migrate` the peer's record must say `open` (handover rule, "Around it"); in v2 this is also when it hears whose it is. */
   async #refuseUnlessOpen(peer: CookiePeer): Promise<void> {
-    const reply = await this.#context
-      .destinationAgent(peer.url)
-      .outcome(this.id, { nonce: this.key.nonce, storeId: peer.storeId, abortUnlessCommitted: false });
+    const agent = this.#context.destinationAgent(peer.url);
+    const { begin, protocol, flags } = this.#journal;
+    const key = { nonce: this.key.nonce, storeId: peer.storeId };
+    const reply = await (protocol === 'v2'
+      ? agent.bind(this.id, { ...key, cookie: begin.cookie, paused: flags.includes('PAUSED') })
+      : agent.outcome(this.id, { ...key, abortUnlessCommitted: false }));
     if (reply.storeId === peer.storeId && reply.answer === 'open') return;
     throw new VmferryError(
       'migration-aborted',
@@ -476,17 +489,6 @@ export class Outgoing implements DomainMigration {
     const { locks } = this.#context;
     if (locks.usesState && !locks.canTransferAtomically) await locks.release(this.domain.uuid, resourcesOf(this.domain.uuid));
     await this.#context.faults('S13');
-  }
-
-  #readCookie(bytes: Uint8Array): MigrationCookie {
-    const { host } = this.#context;
-    return decodeCookie(bytes, {
-      name: this.domain.name,
-      uuid: this.domain.uuid,
-      localHostName: host.hostName,
-      localHostUuid: host.hostUuid,
-      migration: this.key,
-    });
   }
 
   #cookie(withPermit: boolean): string {
@@ -546,8 +548,11 @@ export class Outgoing implements DomainMigration {
     const { destination, key } = this.machine.journal;
     if (destination === null) return { answer: 'aborted', lease: null };
     try {
-      const body = { nonce: key.nonce, cookie: this.#cookie(true), flags: [...this.#journal.flags], cancelled: false };
-      const { outcome } = await this.#context.destinationAgent(destination.url).finish(key.id, body);
+      const agent = this.#context.destinationAgent(destination.url);
+      const body = { nonce: key.nonce, flags: [...this.#journal.flags], cancelled: false };
+      const { outcome } = await (this.#journal.protocol === 'v2'
+        ? agent.finish2(key.id, body)
+        : agent.finish(key.id, { ...body, cookie: this.#cookie(true) }));
       return { answer: outcome, lease: null };
     } catch (error) {
       this.log.warn('Finish could not be driven from the source', { error });

@@ -6,12 +6,16 @@ import type {
   CreateMigration,
   EvidenceReply,
   EvidenceRequest,
+  Perform2Reply,
+  Perform2Request,
   PerformReply,
   PerformRequest,
+  PermitReply,
+  PermitRequest,
 } from '@vmferry/api';
 import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { flagsInHex, hasEnded, keyName, type MigrationFlags, parseFlags, phaseOf } from '@vmferry/migration';
+import { flagsInHex, hasEnded, keyName, type MigrationFlags, type Protocol, parseFlags, phaseOf } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import { Domain } from '../domains/domain.js';
@@ -20,6 +24,7 @@ import { type AcceptedBegin, acceptBegin, beginCookie } from './begin-request.js
 import { Outgoing } from './outgoing.js';
 import { beginReplyOf, type OutgoingJournal } from './outgoing-journal.js';
 import { type PeerToPeer, refuseBadDestination } from './peer-to-peer.js';
+import { acceptPerform } from './perform-request.js';
 
 /** Libvirt's default limit is 300 ms; QEMU begins at 10 ms and is raised to this only when it must (qemu-behaviour). */
 const downtimeMsMaxDefault = 300;
@@ -28,6 +33,9 @@ const downtimeMsMaxDefault = 300;
 const keptMs = 30 * 24 * 3_600 * 1_000;
 
 interface BeginAs {
+  readonly protocol: Protocol;
+  /** Made here in v3; in v2 whoever drives has made it, because there is no Begin that could tell. */
+  readonly nonce: string | null;
   readonly driver: 'peer-to-peer' | 'managed';
   readonly transport: 'direct' | 'tunnelled';
   readonly principal: string;
@@ -95,6 +103,7 @@ export class Outgoings {
    */
   async create(body: CreateMigration, principal: string, peers: PeerToPeer, left: AbortSignal): Promise<Outgoing> {
     const id = body.id ?? this.#context.random.uuid();
+    parseFlags(body.flags ?? []);
     this.#refuseTaken(id);
     const domain = await this.#domains.ofOrArriving(body.domain);
     const begin: BeginRequest = {
@@ -107,19 +116,21 @@ export class Outgoings {
       ...(body.timeouts === undefined ? {} : { timeouts: body.timeouts }),
     };
     const accepted = acceptBegin(this.#context, domain, begin);
-    const destination = await refuseBadDestination(this.#context, body.destination);
+    const { version: destination, protocol } = await refuseBadDestination(this.#context, body);
     if (left.aborted)
       throw new VmferryError('migration-cancelled', `The request for migration ${id} was withdrawn before it began.`);
     const session = peers.openSession(body.destination);
     try {
       const outgoing = await this.#begin(id, begin, accepted, {
+        protocol,
+        nonce: null,
         driver: 'peer-to-peer',
         transport: transportOf(accepted.flags),
         principal,
         destinationAgent: body.destination,
         destinationHost: destination.hostName,
       });
-      peers.drive(outgoing, body.destination, session);
+      peers.drive(outgoing, body, session);
       return outgoing;
     } catch (thrown) {
       await session.end();
@@ -130,16 +141,14 @@ export class Outgoings {
   /** Begin of a managed migration. The same body under the same id gets the same answer, after a restart too. */
   async begin(id: string, body: BeginRequest, principal: string): Promise<BeginReply> {
     await this.#context.faults('S0');
+    parseFlags(body.flags ?? []);
     const known = this.#byId.get(id);
     if (known !== undefined) return this.#answerAgain(known, body);
     const accepted = acceptBegin(this.#context, await this.#domains.ofOrArriving(body.domain), body);
-    if (accepted.flags.has('PEER2PEER')) {
-      throw new VmferryError(
-        'invalid-argument',
-        'A managed migration does not take the flag PEER2PEER; post to /v1/migrations for that.',
-      );
-    }
+    refusePeerToPeer(accepted.flags);
     const as = {
+      protocol: 'v3',
+      nonce: null,
       driver: 'managed',
       transport: transportOf(accepted.flags),
       principal,
@@ -153,7 +162,9 @@ export class Outgoings {
 
   /** Until `taken` is called nothing has happened. */
   async perform(id: string, body: PerformRequest, principal: string, taken: () => void): Promise<PerformReply> {
+    parseFlags(body.flags ?? []);
     const outgoing = this.#withNonce(id, body.nonce);
+    this.#refuseOther(outgoing, 'v3');
     const accepted = outgoing.acceptPerform(body);
     await this.#takeJob(outgoing, principal);
     taken();
@@ -162,9 +173,40 @@ export class Outgoings {
     return reply;
   }
 
-  async confirm(id: string, body: ConfirmRequest, signal: AbortSignal): Promise<ConfirmReply> {
+  /**
+   * Perform of v2: what Begin does is inside, under the driver's nonce; the answer means that the memory is over. It hands out no permit:
+   * the destination fetches that, and what it comes to is read in its record. Until `taken` is called nothing has happened.
+   */
+  async perform2(id: string, body: Perform2Request, principal: string, taken: () => void): Promise<Perform2Reply> {
     parseFlags(body.flags ?? []);
+    this.#refuseTaken(id);
+    const { nonce, domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, session } = body;
+    const begin = { domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, session };
+    const domain = await this.#domains.ofOrArriving(ref);
+    const accepted = acceptBegin(this.#context, domain, begin);
+    refusePeerToPeer(accepted.flags);
+    const perform = acceptPerform(this.#context, { domain, key: { id, nonce }, protocol: 'v2' }, body);
+    const outgoing = await this.#begin(id, begin, accepted, {
+      protocol: 'v2',
+      nonce,
+      driver: 'managed',
+      transport: transportOf(accepted.flags),
+      principal,
+      destinationAgent: perform.peer.url,
+      destinationHost: null,
+    });
+    taken();
+    await outgoing.perform(perform);
+    outgoing.watchRecord();
+    await this.#context.faults('S15');
+    return {};
+  }
+
+  async confirm(id: string, body: ConfirmRequest, signal: AbortSignal): Promise<ConfirmReply> {
+    const flags = flagsInHex(parseFlags(body.flags ?? []));
+    this.#context.log.info('confirm', { migrationId: id, flags, cancelled: body.cancelled });
     const outgoing = this.#withNonce(id, body.nonce);
+    this.#refuseOther(outgoing, 'v3');
     outgoing.checkFinishCookie(body.cookie);
     outgoing.live.enter('confirm', 'source');
     await outgoing.confirm(signal, false);
@@ -179,6 +221,14 @@ export class Outgoings {
       return { storeId, guest: 'unknown', permit: null, destroyed: false, ranOn: false };
     }
     return outgoing.evidence();
+  }
+
+  /** Finish2's question: the permit, for the destination that asks about this very journal. */
+  permit(id: string, body: PermitRequest): PermitReply {
+    const { storeId } = this.#context.host;
+    const outgoing = this.#byKey.get(keyName({ id, nonce: body.nonce }));
+    const isOurs = outgoing?.journal.protocol === 'v2' && body.storeId === storeId;
+    return { storeId, permit: isOurs ? outgoing.permit() : null };
   }
 
   /** Forgets a finished migration's resource. Throws `migration-live`. */
@@ -197,7 +247,8 @@ export class Outgoings {
     this.#beginning.add(id);
     const { domain } = accepted;
     const owner = `migration ${id} of ${as.principal}`;
-    const protectedFromBegin = as.driver === 'peer-to-peer' || accepted.flags.has('CHANGE_PROTECTION');
+    // Of v2 this is Perform already, which begins the job in any case (S1).
+    const protectedFromBegin = as.driver === 'peer-to-peer' || as.protocol === 'v2' || accepted.flags.has('CHANGE_PROTECTION');
     try {
       const release = protectedFromBegin ? null : await domain.jobs.begin('modify', owner);
       const handle = protectedFromBegin ? await domain.jobs.beginAsync('migration-out', owner) : null;
@@ -217,7 +268,7 @@ export class Outgoings {
   async #open(id: string, body: BeginRequest, accepted: AcceptedBegin, as: BeginAs): Promise<Outgoing> {
     const { random, clock, faults } = this.#context;
     const { domain, flags } = accepted;
-    const key = { id, nonce: random.hex(16) };
+    const key = { id, nonce: as.nonce ?? random.hex(16) };
     const permit = random.hex(16);
     const cookie = await beginCookie(this.#context, domain, key, permit);
     const journal: OutgoingJournal = {
@@ -234,6 +285,7 @@ export class Outgoings {
         returnedLease: null,
       },
       createdAt: clock.wall().toISOString(),
+      protocol: as.protocol,
       forgotten: false,
       finishedAt: null,
       domain: { uuid: domain.uuid, name: domain.name, destinationName: accepted.destinationName },
@@ -258,6 +310,7 @@ export class Outgoings {
       flags: flagsInHex(flags),
       domain: domain.name,
       driver: as.driver,
+      protocol: as.protocol,
       cookieBytes: cookie.length,
     });
     const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, false);
@@ -309,6 +362,12 @@ export class Outgoings {
     throw new VmferryError('step-mismatch', `The migration ${id} has another nonce: this step belongs to another Begin.`);
   }
 
+  #refuseOther(outgoing: Outgoing, protocol: Protocol): void {
+    const { protocol: begun } = outgoing.journal;
+    if (begun === protocol) return;
+    throw new VmferryError('peer-protocol', `The migration ${outgoing.id} is of ${begun}; this step is of ${protocol}.`);
+  }
+
   #isOld(finishedAt: string): boolean {
     return this.#context.clock.wall().getTime() - Date.parse(finishedAt) > keptMs;
   }
@@ -331,6 +390,14 @@ export class Outgoings {
 
 function isOver({ journal }: Outgoing): boolean {
   return hasEnded(journal.machine) && journal.finishedAt !== null;
+}
+
+function refusePeerToPeer(flags: MigrationFlags): void {
+  if (!flags.has('PEER2PEER')) return;
+  throw new VmferryError(
+    'invalid-argument',
+    'A managed migration does not take the flag PEER2PEER; post to /v1/migrations for that.',
+  );
 }
 
 function transportOf(flags: MigrationFlags): 'direct' | 'tunnelled' {

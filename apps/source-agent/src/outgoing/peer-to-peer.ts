@@ -1,17 +1,20 @@
-import type { BeginReply, FinishReply, PerformReply, PrepareReply, VersionReply } from '@vmferry/api';
+import type { BeginReply, CreateMigration, FinishReply, PerformReply, PrepareReply, VersionReply } from '@vmferry/api';
 import type { DestinationAgentClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
-import { coordinate, type StepName, type Steps } from '@vmferry/migration';
+import { coordinate, negotiate, type Protocol, type StepName, type Steps } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Outgoing } from './outgoing.js';
 import { beginReplyOf } from './outgoing-journal.js';
 import { RenewedSession } from './renewed-session.js';
 
+/** Where a migration goes, as its caller says it: the management URL, and how the stream is to get there (S32). */
+type Destination = Pick<CreateMigration, 'destination' | 'uri' | 'listenAddress'>;
+
 /** The two parts of driving a migration from here, so that the session is being opened while Begin is journalled. */
 export interface PeerToPeer {
   openSession(destinationAgent: string): RenewedSession;
   /** Drives a migration that was begun, in the background, to its end; that of the session too. */
-  drive(outgoing: Outgoing, destinationAgent: string, session: RenewedSession): void;
+  drive(outgoing: Outgoing, to: Destination, session: RenewedSession): void;
 }
 
 /** Confirm's own wait; the source agent goes on asking after it. */
@@ -19,10 +22,15 @@ const confirmWaitMs = 60_000;
 const finishWaitMs = 120_000;
 
 /**
- * What can be known of a destination before anything happens: that it answers, that it speaks protocol v3, and that it is not this
- * very host (S46). Throws `peer-unreachable`, `peer-nonsense`, `peer-protocol`, `same-host`.
+ * What can be known of a destination before anything happens: that it answers, which protocol it makes of this migration (S20), that it is
+ * not this very host (S46), and that its stream is not a stranger's. Throws `peer-unreachable`, `peer-nonsense`, `peer-protocol`,
+ * `same-host`, `forbidden`.
  */
-export async function refuseBadDestination(context: SourceContext, url: string): Promise<VersionReply> {
+export async function refuseBadDestination(
+  context: SourceContext,
+  { destination: url, uri }: Destination,
+): Promise<{ version: VersionReply; protocol: Protocol }> {
+  if (uri !== undefined) context.peers.refuseForeignStream(uri, url);
   const version = await context.destinationAgent(url).version();
   const { hostName, hostUuid, storeId } = context.host;
   if (version.hostName.toLowerCase() === hostName.toLowerCase() || version.hostUuid === hostUuid || version.storeId === storeId) {
@@ -34,13 +42,17 @@ export async function refuseBadDestination(context: SourceContext, url: string):
   if (version.app !== 'destination-agent') {
     throw new VmferryError('peer-protocol', `The URL ${url} is of a ${version.app}; give that of the destination-agent.`);
   }
-  if (!version.protocols.includes('v3')) {
-    throw new VmferryError(
-      'peer-protocol',
-      `The destination ${url} speaks ${version.protocols.join(', ') || 'no protocol'}, and v3 is needed.`,
-    );
+  const { offered } = context.protocols;
+  const protocol = negotiate(offered, version.protocols);
+  if (protocol === null) {
+    const theirs = version.protocols.join(', ') || 'no protocol';
+    const ours =
+      offered.length === 1 && context.locks.usesState
+        ? `v3, as the lock driver ${context.locks.name} uses state`
+        : offered.join(', ');
+    throw new VmferryError('peer-protocol', `The destination ${url} speaks ${theirs}, and this agent ${ours}.`);
   }
-  return version;
+  return { version, protocol };
 }
 
 /** Peer-to-peer: this agent takes the steps of both sides, with the same coordinator that a managing client has (S41). */
@@ -48,22 +60,17 @@ export function peerToPeer(context: SourceContext): PeerToPeer {
   return {
     openSession: (url) =>
       new RenewedSession(context.clock, context.destinationAgent(url), context.sessionTtlSeconds, context.log),
-    drive: (outgoing, url, session) => {
-      drive(context, outgoing, context.destinationAgent(url), session).catch((error: unknown) =>
+    drive: (outgoing, to, session) => {
+      drive(context, outgoing, to, session).catch((error: unknown) =>
         outgoing.log.error('the driver of the migration failed; its agents settle it by the record', { error }),
       );
     },
   };
 }
 
-async function drive(
-  context: SourceContext,
-  outgoing: Outgoing,
-  destination: DestinationAgentClient,
-  session: RenewedSession,
-): Promise<void> {
+async function drive(context: SourceContext, outgoing: Outgoing, to: Destination, session: RenewedSession): Promise<void> {
   try {
-    const steps = peerSteps(context, outgoing, destination, session);
+    const steps = peerSteps(context, outgoing, to, session);
     const entered = (step: StepName) =>
       outgoing.live.enter(step, step === 'prepare' || step === 'finish' ? 'destination' : 'source');
     await coordinate(steps, () => context.clock.wall(), entered);
@@ -75,11 +82,12 @@ async function drive(
 function peerSteps(
   context: SourceContext,
   outgoing: Outgoing,
-  destination: DestinationAgentClient,
+  { destination, uri, listenAddress }: Destination,
   session: RenewedSession,
 ): Steps<BeginReply, PrepareReply, PerformReply, FinishReply> {
   const { id } = outgoing;
-  const { transport, bandwidthBytesPerSec, domain } = outgoing.journal;
+  const { protocol, transport, bandwidthBytesPerSec, domain } = outgoing.journal;
+  const agent = destinationSteps(context.destinationAgent(destination), protocol, transport);
   const { nonce } = outgoing.key;
   let finishedWithPermit = false;
   // The resource shows the first error as soon as it is known, not when the coordinator is done.
@@ -101,13 +109,15 @@ function peerSteps(
         flags: begun.flags.filter((flag) => flag !== 'CHANGE_PROTECTION'),
         destinationName: domain.destinationName,
         xml: begun.xml,
+        ...(uri === undefined ? {} : { uri }),
+        ...(listenAddress === undefined ? {} : { listenAddress }),
         session: await noting(session.opened),
         ...(bandwidthBytesPerSec === null
           ? {}
           : { bandwidthMibPerSec: Math.max(1, Math.round(bandwidthBytesPerSec / 1_048_576)) }),
       };
       await context.faults('S4');
-      const reply = await noting(transport === 'tunnelled' ? destination.prepareTunnel(id, body) : destination.prepare(id, body));
+      const reply = await noting(agent.prepare(id, body));
       await context.faults('S5');
       return reply;
     },
@@ -126,7 +136,7 @@ function peerSteps(
       await context.faults('S16');
       const body = { nonce, cookie: performed?.cookie ?? '', flags: begun.flags, cancelled: performed === null };
       finishedWithPermit = performed !== null;
-      const reply = await noting(destination.finish(id, body, { signal: AbortSignal.timeout(finishWaitMs) }));
+      const reply = await noting(agent.finish(id, body, { signal: AbortSignal.timeout(finishWaitMs) }));
       outgoing.noteResumed(reply.resumedMsAgo);
       await context.faults('S17');
       return reply;
@@ -135,5 +145,24 @@ function peerSteps(
       await outgoing.confirm(AbortSignal.timeout(confirmWaitMs), finishedWithPermit && finished?.outcome === 'committed');
       return outgoing.live.value.outcome ?? 'pending';
     },
+  };
+}
+
+/** The destination's two steps in either protocol and transport (S42): v2's have no cookie in, for the agents exchange what is in it. */
+function destinationSteps(
+  agent: DestinationAgentClient,
+  protocol: Protocol,
+  transport: 'direct' | 'tunnelled',
+): Pick<DestinationAgentClient, 'prepare' | 'finish'> {
+  if (protocol === 'v3') {
+    return {
+      prepare: (id, body) => (transport === 'tunnelled' ? agent.prepareTunnel(id, body) : agent.prepare(id, body)),
+      finish: (id, body, options) => agent.finish(id, body, options),
+    };
+  }
+  return {
+    prepare: (id, { cookie: _, ...body }) =>
+      transport === 'tunnelled' ? agent.prepareTunnel2(id, body) : agent.prepare2(id, body),
+    finish: (id, { cookie: _, ...body }, options) => agent.finish2(id, body, options),
   };
 }

@@ -4,17 +4,24 @@ import type {
   ConfirmReply,
   ConfirmRequest,
   CreateSession,
+  DomainResource,
+  DomainXmlDocument,
+  Finish2Request,
   FinishReply,
   FinishRequest,
   MigrationResource,
+  Perform2Reply,
+  Perform2Request,
   PerformReply,
   PerformRequest,
+  Prepare2Request,
   PrepareReply,
   PrepareRequest,
   SessionResource,
   VersionReply,
 } from '@vmferry/api';
 import type { CallOptions } from '../caller.js';
+import type { MigrationWait } from '../migration-client.js';
 
 /** What any agent does for whoever drives a migration: it says what it speaks and holds a control session. */
 export interface SessionEnd {
@@ -30,6 +37,11 @@ export interface SourceEnd extends SessionEnd {
   perform(id: string, body: PerformRequest, options?: CallOptions): Promise<PerformReply>;
   confirm(id: string, body: ConfirmRequest, options?: CallOptions): Promise<ConfirmReply>;
   cancelMigration(id: string, options?: CallOptions): Promise<MigrationResource>;
+  /** What a driver of v2 takes instead of Begin and Confirm, and its one step. */
+  domain(domain: string, options?: CallOptions): Promise<DomainResource>;
+  domainXml(domain: string, options?: CallOptions): Promise<DomainXmlDocument>;
+  perform2(id: string, body: Perform2Request, options?: CallOptions): Promise<Perform2Reply>;
+  migration(id: string, wait?: MigrationWait, options?: CallOptions): Promise<MigrationResource>;
 }
 
 /** The destination's steps. `finish` returns when the step is over, as `perform` does. */
@@ -37,4 +49,7 @@ export interface DestinationEnd extends SessionEnd {
   prepare(id: string, body: PrepareRequest, options?: CallOptions): Promise<PrepareReply>;
   prepareTunnel(id: string, body: PrepareRequest, options?: CallOptions): Promise<PrepareReply>;
   finish(id: string, body: FinishRequest, options?: CallOptions): Promise<FinishReply>;
+  prepare2(id: string, body: Prepare2Request, options?: CallOptions): Promise<PrepareReply>;
+  prepareTunnel2(id: string, body: Prepare2Request, options?: CallOptions): Promise<PrepareReply>;
+  finish2(id: string, body: Finish2Request, options?: CallOptions): Promise<FinishReply>;
 }

@@ -1,7 +1,14 @@
-import type { FinishRequest, PerformRequest, SessionResource, VersionReply } from '@vmferry/api';
+import type {
+  DomainResource,
+  FinishRequest,
+  MigrationResource,
+  PerformRequest,
+  SessionResource,
+  VersionReply,
+} from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { DestinationEnd, SessionEnd, SourceEnd } from './ends.js';
 import { ManagedMigration, type ManagedMigrationOptions } from './managed-migration.js';
 
@@ -96,29 +103,51 @@ function agents(
       note('cancel');
       throw new Error('the resource is not looked at');
     },
+    domain: async () => domainIn('running'),
+    domainXml: async () => ({ xml: '<domain/>' }),
+    perform2: async (_, body) => {
+      note('perform2', body);
+      return {};
+    },
+    migration: async () => ended('committed'),
     ...overrides.source,
   };
   const prepare =
     (step: string): DestinationEnd['prepare'] =>
     async (_, body) => {
       note(step, body);
-      return { cookie: 'Y2Q=', uri: step === 'prepare' ? 'http://b:7802/v1/migrations/m1/stream' : null };
+      return { cookie: 'Y2Q=', uri: !step.includes('tunnel') ? 'http://b:7802/v1/migrations/m1/stream' : null };
     };
   const destination: DestinationEnd = {
     ...session('destination', { ...versionOf('destination-agent', 'b'), ...overrides.destinationVersion }),
     prepare: prepare('prepare'),
     prepareTunnel: prepare('prepare-tunnel'),
-    finish: async (_, body) => {
+    prepare2: (id, body) => prepare('prepare2')(id, { ...body, cookie: '' }),
+    prepareTunnel2: (id, body) => prepare('prepare-tunnel2')(id, { ...body, cookie: '' }),
+    finish2: async (id, { cookie, ...body }) => {
+      note('finish2', body);
+      return finish(id, { cookie: cookie ?? '', ...body });
+    },
+    finish: (id, body) => {
       note('finish', body);
-      const domain = { uuid: 'u', name: 'web', state: 'running', reason: 'migrated' };
-      return body.cancelled
-        ? { outcome: 'aborted', cookie: '', domain: null, handover: 'none', resumedMsAgo: null }
-        : { outcome: 'committed', cookie: 'Y2Y=', domain, handover: 'done', resumedMsAgo: 1 };
+      return finish(id, body);
     },
     ...overrides.destination,
   };
   return { source, destination, calls, bodies };
 }
+
+const finish: DestinationEnd['finish'] = async (_, body) => {
+  const domain = { uuid: 'u', name: 'web', state: 'running', reason: 'migrated' };
+  return body.cancelled
+    ? { outcome: 'aborted', cookie: '', domain: null, handover: 'none', resumedMsAgo: null }
+    : { outcome: 'committed', cookie: 'Y2Y=', domain, handover: 'done', resumedMsAgo: 1 };
+};
+
+// What is looked at of the two resources, and no more.
+const domainIn = (state: DomainResource['state']) => ({ state }) as DomainResource;
+const ended = (outcome: MigrationResource['outcome']) =>
+  ({ outcome, finishedAt: '2026-01-01T00:00:01.000Z', generation: 9 }) as MigrationResource;
 
 const versionOf = (app: VersionReply['app'], host: string): VersionReply => ({
   app,
@@ -264,7 +293,7 @@ describe('refusals before any side effect', () => {
   it.each([
     ['S46: the same host by name', { destinationVersion: { hostName: 'a' } }, 'same-host'],
     ['S46: the same host by uuid', { destinationVersion: { hostUuid: 'uuid-a' } }, 'same-host'],
-    ['a destination without v3', { destinationVersion: { protocols: ['v2'] } }, 'peer-protocol'],
+    ['S42: no protocol that both speak', { destinationVersion: { protocols: ['v2'] } }, 'peer-protocol'],
     ['a source without v3', { sourceVersion: { protocols: [] } }, 'peer-protocol'],
     ['a URL of the wrong app', { destinationVersion: { app: 'tunnel-relay' as const } }, 'invalid-argument'],
   ])('%s', async (_, versions, code) => {
@@ -275,6 +304,114 @@ describe('refusals before any side effect', () => {
 
   it('the flag PEER2PEER', () => {
     expect(() => managed(agents(), { request: { ...request, flags: ['PEER2PEER'] } })).toThrow(VmferryError);
+  });
+});
+
+describe('S42: a managed migration to a destination that offers v2 alone', () => {
+  const v2 = (overrides: Parameters<typeof agents>[0] = {}) =>
+    agents({ sourceVersion: { protocols: ['v3', 'v2'] }, destinationVersion: { protocols: ['v2'] }, ...overrides });
+
+  it('takes its three steps, with one nonce of its own and no cookie but that of Prepare', async () => {
+    const doubles = v2();
+    const begun = vi.fn();
+    const { migration, clock } = managed(doubles, { begun });
+    expect(await migration.run()).toEqual({ outcome: 'committed', error: null });
+    expect(doubles.calls.filter((call) => !call.includes('Session'))).toEqual(['prepare2', 'perform2', 'finish2']);
+    const { prepare2, perform2, finish2 } = doubles.bodies as Record<string, { nonce: string }>;
+    expect(prepare2).toMatchObject({ xml: '<domain/>', flags: ['LIVE', 'PERSIST_DEST'], session: 'destination-session' });
+    expect(perform2).toMatchObject({ cookie: 'Y2Q=', domain: 'web', session: 'source-session', flags: ['LIVE', 'PERSIST_DEST'] });
+    expect(finish2).toEqual({ nonce: prepare2?.nonce, flags: ['LIVE', 'PERSIST_DEST'], cancelled: false });
+    expect(prepare2?.nonce).toMatch(/^[0-9a-f]{32}$/);
+    expect(perform2?.nonce).toBe(prepare2?.nonce);
+    expect(begun).toHaveBeenCalledOnce();
+    expect(clock.timers).toBe(0);
+  });
+
+  it('S20: v3 is spoken wherever the destination offers it', async () => {
+    const doubles = v2({ destinationVersion: { protocols: ['v3', 'v2'] } });
+    await managed(doubles).migration.run();
+    expect(doubles.calls).toContain('perform');
+    expect(doubles.calls).not.toContain('perform2');
+  });
+
+  it('prepares the tunnel, and adds PAUSED for a guest that is paused', async () => {
+    const doubles = v2({ source: { domain: async () => domainIn('paused') } });
+    await managed(doubles, { request: { ...request, flags: ['TUNNELLED'], uri: 'http://fast.example' } }).migration.run();
+    expect(doubles.calls).toContain('prepare-tunnel2');
+    expect(doubles.bodies['prepare-tunnel2']).toMatchObject({ flags: ['TUNNELLED', 'PAUSED'], uri: 'http://fast.example' });
+    expect(doubles.bodies.perform2).not.toHaveProperty('uri');
+  });
+
+  it('S27: a failed Perform2 is the error, Finish2 asks for an abort, and the source tells how it ended', async () => {
+    const doubles = v2({
+      source: {
+        perform2: async () => Promise.reject(new VmferryError('migration-failed', 'the stream broke')),
+        migration: async () => ended('aborted'),
+      },
+    });
+    const { outcome, error } = await managed(doubles).migration.run();
+    expect({ outcome, code: error?.code, place: error?.place }).toEqual({
+      outcome: 'aborted',
+      code: 'migration-failed',
+      place: { side: 'source', phase: 'perform' },
+    });
+    expect(doubles.bodies.finish2).toMatchObject({ cancelled: true });
+  });
+
+  it('S26: the lost reply of Finish2 is no failure when the source has read committed', async () => {
+    const doubles = v2({
+      destination: { finish2: async () => Promise.reject(new VmferryError('peer-unreachable', 'socket hang up')) },
+    });
+    const { outcome, error } = await managed(doubles).migration.run();
+    expect({ outcome, code: error?.code }).toEqual({ outcome: 'committed', code: 'peer-unreachable' });
+  });
+
+  it('what the source never heard of has ended with what Finish2 said', async () => {
+    const doubles = v2({
+      source: {
+        perform2: async () => Promise.reject(new VmferryError('domain-busy', 'busy')),
+        migration: async () => Promise.reject(new VmferryError('migration-not-found', 'never')),
+      },
+    });
+    const { outcome, error } = await managed(doubles).migration.run();
+    expect({ outcome, code: error?.code }).toEqual({ outcome: 'aborted', code: 'domain-busy' });
+  });
+
+  it.each([
+    ['a definition for the destination', { request: { ...request, xml: '<domain/>' } }, {}, 'invalid-argument'],
+    ['a domain that is shut off', {}, { source: { domain: async () => domainIn('shutoff') } }, 'domain-not-running'],
+  ] as const)('refuses %s before any step', async (_, options, overrides, code) => {
+    const doubles = v2(overrides);
+    await expect(managed(doubles, options).migration.run()).rejects.toMatchObject({ code });
+    expect(doubles.calls.filter((call) => !call.includes('Session'))).toEqual([]);
+  });
+
+  it('a cancel that comes before the source knows of the migration is told to it as soon as it does', async () => {
+    let fail: (error: VmferryError) => void = () => undefined;
+    let known = false;
+    const doubles = v2({
+      source: {
+        perform2: () => new Promise((_, reject) => (fail = reject)),
+        migration: async () => {
+          if (known) return ended('aborted');
+          throw new VmferryError('migration-not-found', 'not yet');
+        },
+        cancelMigration: async () => {
+          doubles.calls.push('cancel');
+          fail(new VmferryError('migration-cancelled', 'cancelled'));
+          return ended('aborted');
+        },
+      },
+    });
+    const { migration, clock } = managed(doubles);
+    const run = migration.run();
+    await settled();
+    await migration.cancel();
+    expect(doubles.calls).not.toContain('cancel');
+    known = true;
+    await clock.pass(100);
+    expect((await run).error?.code).toBe('migration-cancelled');
+    expect(doubles.calls).toContain('cancel');
   });
 });
 

@@ -17,6 +17,9 @@ export interface ManagedRequest {
   readonly bandwidthMibPerSec?: number | undefined;
   readonly downtimeMsMax?: number | undefined;
   readonly timeouts?: MigrationTimeouts | undefined;
+  /** How the source is to reach the destination for the stream (S32). */
+  readonly uri?: string | undefined;
+  readonly listenAddress?: string | undefined;
 }
 
 export interface ManagedStepsOptions {
@@ -38,16 +41,18 @@ export class ManagedSteps implements Steps<BeginReply, PrepareReply, PerformRepl
 
   begin(): Promise<BeginReply> {
     const { source, request, sessions, call } = this.#o;
-    const { id, flags, ...rest } = request;
-    return source.begin(id, { ...rest, flags: [...flags], session: sessions.source }, call);
+    const { id, domain, flags, destinationName, xml, bandwidthMibPerSec, downtimeMsMax } = request;
+    const body = { domain, flags: [...flags], destinationName, xml, bandwidthMibPerSec, downtimeMsMax, session: sessions.source };
+    return source.begin(id, body, call);
   }
 
   async prepare(begun: BeginReply): Promise<PrepareReply> {
-    this.#throwIfCancelled();
+    throwIfCancelled(this.#o);
     const { destination, request, sessions, call } = this.#o;
     const tunnelled = begun.flags.includes('TUNNELLED');
     const body = {
-      ...this.#common(begun),
+      ...commonOf(request, begun.nonce),
+      ...reachOf(request),
       flags: destinationFlags(begun.flags),
       cookie: begun.cookie,
       xml: begun.xml,
@@ -56,17 +61,19 @@ export class ManagedSteps implements Steps<BeginReply, PrepareReply, PerformRepl
     const prepared = await (tunnelled
       ? destination.prepareTunnel(request.id, body, call)
       : destination.prepare(request.id, body, call));
-    if (!tunnelled && prepared.uri === null) {
-      throw new VmferryError('peer-nonsense', 'Prepare did not say where the stream goes, and a direct migration needs that.');
-    }
+    throwUnlessReached(prepared, tunnelled);
     return prepared;
   }
 
   perform(begun: BeginReply, prepared: PrepareReply): Promise<PerformReply> {
-    this.#throwIfCancelled();
+    throwIfCancelled(this.#o);
     const { source, request, call } = this.#o;
     const uri = prepared.uri === null ? {} : { uri: prepared.uri };
-    return source.perform(request.id, { ...this.#common(begun), ...uri, flags: begun.flags, cookie: prepared.cookie }, call);
+    return source.perform(
+      request.id,
+      { ...commonOf(request, begun.nonce), ...uri, flags: begun.flags, cookie: prepared.cookie },
+      call,
+    );
   }
 
   /** Anything but `committed` is an error here when the migration was to succeed: success without a domain does not exist (S26). */
@@ -98,25 +105,33 @@ export class ManagedSteps implements Steps<BeginReply, PrepareReply, PerformRepl
     );
     return outcome;
   }
-
-  #common(begun: BeginReply) {
-    const { destinationName, bandwidthMibPerSec } = this.#o.request;
-    return {
-      nonce: begun.nonce,
-      ...(destinationName === undefined ? {} : { destinationName }),
-      ...(bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec }),
-    };
-  }
-
-  #throwIfCancelled(): void {
-    if (!this.#o.isCancelled()) return;
-    throw new VmferryError('migration-cancelled', `The migration ${this.#o.request.id} was cancelled by its client.`, {
-      side: 'client',
-    });
-  }
 }
 
-function throwUnlessCommitted({ outcome, domain }: FinishReply): void {
+/** What Prepare and Perform of both protocols have in common. */
+export function commonOf({ destinationName, bandwidthMibPerSec }: ManagedRequest, nonce: string) {
+  return {
+    nonce,
+    ...(destinationName === undefined ? {} : { destinationName }),
+    ...(bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec }),
+  };
+}
+
+/** Prepare's alone. */
+export function reachOf({ uri, listenAddress }: ManagedRequest) {
+  return { ...(uri === undefined ? {} : { uri }), ...(listenAddress === undefined ? {} : { listenAddress }) };
+}
+
+export function throwIfCancelled({ isCancelled, request }: ManagedStepsOptions): void {
+  if (!isCancelled()) return;
+  throw new VmferryError('migration-cancelled', `The migration ${request.id} was cancelled by its client.`, { side: 'client' });
+}
+
+export function throwUnlessReached({ uri }: PrepareReply, tunnelled: boolean): void {
+  if (tunnelled || uri !== null) return;
+  throw new VmferryError('peer-nonsense', 'Prepare did not say where the stream goes, and a direct migration needs that.');
+}
+
+export function throwUnlessCommitted({ outcome, domain }: FinishReply): void {
   switch (outcome) {
     case 'committed':
       if (domain !== null) return;

@@ -11,6 +11,7 @@ import type { Config } from './world.js';
  */
 
 const plain: Config = {
+  protocol: 'v3',
   lease: 'none',
   guest: 'running',
   imageLock: false,
@@ -59,6 +60,8 @@ const needed = {
   },
   'kill-after-restart': { breaks: 'I11' },
   'destroy-after-restart': { breaks: 'I11', with: { faults: 2, only: ['the source agent ends', 'the user destroys'] } },
+  'bind-before-migrate': { breaks: 'I11', with: { protocol: 'v2' } },
+  'permit-when-asked': { breaks: 'I1', with: { protocol: 'v2' } },
 } as const satisfies Partial<Record<Clause, Story>>;
 
 /** Alone they change nothing that the model can see, because another clause stands behind each. */

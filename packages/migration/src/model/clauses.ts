@@ -32,6 +32,8 @@ export const clauses = {
   'kill-after-restart': 'an aborted destination is killed after a restart of its agent',
   'destroy-after-restart': 'a journalled destroy is carried out after a restart of the source agent',
   'read-before-migrate': 'the source reads the record before it tells QEMU to migrate',
+  'bind-before-migrate': 'in v2 the record is bound before the source tells QEMU to migrate',
+  'permit-when-asked': 'in v2 the source gives the permit to Finish only once it is journalled',
   'recheck': 'record, epoch and process are checked again before cont',
 } as const;
 

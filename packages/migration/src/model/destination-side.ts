@@ -8,7 +8,7 @@ import {
   type SourceWord,
   stepDestination,
 } from '../destination-machine.js';
-import { type Answer, answerOf, decide, isFinal, type OutcomeRecord } from '../record.js';
+import { type Answer, answerOf, decide, isBound, isFinal, type OutcomeRecord } from '../record.js';
 import { wordOf } from '../source-machine.js';
 import { intern, listOf, remembered } from './intern.js';
 import { type Config, openRecord, permit, type Variant, type World } from './world.js';
@@ -192,7 +192,8 @@ export function sourceWord(w: World, config: Config): SourceWord {
   const { off } = config;
   const again = w.destination?.activity.t === 'asking-again';
   if (off.has('abort-evidence') || (off.has('evidence-again') && again)) return { t: 'holds' };
-  if (w.source === null) return { t: 'silent' };
+  // Of an unbound record nobody knows whom to ask.
+  if (w.source === null || (w.destination !== null && !isBound(w.destination.record))) return { t: 'silent' };
   const qemu = off.has('fresh-word') ? w.source.qemu : w.sourceQemu === 'gone' ? 'gone' : 'alive';
   const said = wordOf(w.source.journal, qemu);
   if (said.guest === 'holds') return { t: 'holds' };

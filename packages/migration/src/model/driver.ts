@@ -2,6 +2,7 @@ import { isFinal } from '../record.js';
 import { hasEnded } from '../source-machine.js';
 import { abortEvent, destinationHears, destinationHearsAfterLook, finishEvent, prepareDestination } from './destination-side.js';
 import { type Add, buriedUnlessReplaced, endOfSession, performed } from './messages.js';
+import { finishHeard, latePermitMove } from './protocol-v2.js';
 import { sourceHears } from './source-side.js';
 import { type Config, type Driver, late, type Variant, type World } from './world.js';
 
@@ -39,13 +40,17 @@ export function driverMoves(w: World, config: Config, add: Add): void {
       });
       break;
     case 'performing':
-      whilePerforming(w, add);
+      whilePerforming(w, config, add);
       break;
     case 'finish':
+      if (config.protocol === 'v2') latePermitMove(w, add);
       request(w, add, {
         step: 'finish',
         up: w.destinationUp,
-        apply: (world) => destinationHears(buriedUnlessReplaced(world, config), finishEvent, config),
+        apply: (world) =>
+          config.protocol === 'v2'
+            ? finishHeard(world, config)
+            : destinationHears(buriedUnlessReplaced(world, config), finishEvent, config),
         after: 'finishing',
         bit: late.finish,
       });
@@ -60,13 +65,16 @@ export function driverMoves(w: World, config: Config, add: Add): void {
       break;
     }
     case 'confirm':
-      request(w, add, {
-        step: 'confirm',
-        up: w.source !== null,
-        apply: (world) => sourceHears(world, { t: 'confirm' }, config),
-        after: 'done',
-        bit: late.confirm,
-      });
+      // Protocol v2 has no Confirm.
+      if (config.protocol === 'v2') add('environment', 'client: done', [{ note: '', cost: 0, next: { ...w, driver: 'done' } }]);
+      else
+        request(w, add, {
+          step: 'confirm',
+          up: w.source !== null,
+          apply: (world) => sourceHears(world, { t: 'confirm' }, config),
+          after: 'done',
+          bit: late.confirm,
+        });
       break;
     case 'done':
     case 'dead':
@@ -115,7 +123,7 @@ function request(w: World, add: Add, { step, up, apply, after, bit }: Request): 
 }
 
 /** Perform's reply carries the permit. */
-function whilePerforming(w: World, add: Add): void {
+function whilePerforming(w: World, config: Config, add: Add): void {
   const go = (label: string, driver: Driver, cost: 0 | 1): void =>
     add('environment', `client: ${label}`, [{ note: '', cost, next: { ...w, driver } }]);
   const journal = w.source?.journal;
@@ -124,6 +132,8 @@ function whilePerforming(w: World, add: Add): void {
     go('perform failed', afterStep.perform.failed, 0);
   if (w.sourceQemu === 'gone') go('perform failed', afterStep.perform.failed, 0);
   go('gives perform up', afterStep.perform.failed, 1);
+  // In v2 it needs no permit for that, and so nothing of it stops a driver.
+  if (config.protocol === 'v2') go('asks Finish too early', 'finish', 1);
 }
 
 function whileFinishing(w: World, add: Add): void {

@@ -19,7 +19,7 @@ const free = (next: World): Variant[] => [{ note: '', cost: 0, next }];
 const fault = (note: string, next: World): Variant => ({ note, cost: 1, next });
 
 /** `then` follows each variant; at most one disturbance fits into one transition. */
-function followed(variants: readonly Variant[], then: (w: World) => Variant[]): Variant[] {
+export function followed(variants: readonly Variant[], then: (w: World) => Variant[]): Variant[] {
   return variants.flatMap((first) =>
     then(first.next)
       .filter((second) => first.cost + second.cost <= 1)
@@ -77,7 +77,9 @@ export function cutOff(w: World): World['destinationQemu'] {
 
 function asks(w: World, event: DestinationEvent, config: Config): Variant[] {
   const silent: SourceEvent = { t: 'answer', answer: 'silent', lease: null };
-  const bit = event.t === 'finish' ? late.finish : late.abort;
+  // In v2 the destination fetches the permit, and what is late is the source's answer to that.
+  const finish = config.protocol === 'v3' ? late.finish : late.permit;
+  const bit = event.t === 'finish' ? finish : late.abort;
   const answered = destinationAnswers(w, event, config);
   const heard = answered.flatMap(({ variant, answer, lease }) =>
     followed([variant], (world) => sourceHears(world, { t: 'answer', answer, lease }, config)),

@@ -15,6 +15,7 @@ import { driverMoves } from './driver.js';
 import { cutOff, destinationEffect, sourceEffect, stopCpusAfterFailure } from './effects.js';
 import { intern, listOf } from './intern.js';
 import { type Add, buriedUnlessReplaced, endOfSession, performed } from './messages.js';
+import { bindHeard, bindMove, finishHeard, watchMove } from './protocol-v2.js';
 import { crashSource, restartSource, sourceHears } from './source-side.js';
 import { type By, type Config, late, type Transition, type Variant, type World } from './world.js';
 
@@ -65,12 +66,19 @@ function sourceAgent(w: World, config: Config, add: Add): void {
   if (stage === 'performing' && status === 'completed')
     add('source', 'source: QEMU has completed', hears({ t: 'qemu-completed' }));
   if (stage === 'performing' && status === 'failed') add('source', 'source: QEMU has failed', hears({ t: 'perform-failed' }));
+  if (config.protocol === 'v2') watchMove(w, config, add);
   if (w.migrateWanted && status === 'none') {
-    if (stage === 'performing' && mayMigrate(w, config)) {
+    if (stage === 'performing' && config.protocol === 'v2' && !mayMigrate(w, config)) bindMove(w, config, add);
+    else if (stage === 'performing' && mayMigrate(w, config)) {
       add(
         'source',
         'source: migrate',
-        free({ ...w, migrateWanted: false, sourceQemu: w.sourceQemu.startsWith('run') ? 'run-active' : 'stop-active' }),
+        free({
+          ...w,
+          migrateWanted: false,
+          bindAnswered: false,
+          sourceQemu: w.sourceQemu.startsWith('run') ? 'run-active' : 'stop-active',
+        }),
       );
     } else add('source', 'source: cannot migrate', hears({ t: 'perform-failed' }, { ...w, migrateWanted: false }));
   }
@@ -92,9 +100,10 @@ function broughtAgain(w: World, event: SourceEvent, config: Config): Variant[] {
   );
 }
 
-/** Perform reads the record at the peer before QEMU is asked to migrate. */
+/** Perform reads the record at the peer before QEMU is asked to migrate; in v2 the answer of the binding stands for that. */
 function mayMigrate(w: World, config: Config): boolean {
   if (w.destinationQemu !== 'incoming') return false;
+  if (config.protocol === 'v2') return w.bindAnswered || config.off.has('bind-before-migrate');
   return config.off.has('read-before-migrate') || (w.destinationUp && w.record?.decision === 'open');
 }
 
@@ -183,7 +192,12 @@ function lateMessages(w: World, config: Config, add: Add): void {
   const heardBy = (world: World, event: DestinationEvent): Variant[] =>
     world.destinationUp ? destinationHearsAfterLook(buriedUnlessReplaced(world, config), event, config) : free(world);
   deliver(late.prepare, 'prepare', (world) => free(world.destinationUp ? prepareDestination(world, config) : world));
-  deliver(late.finish, 'finish', (world) => heardBy(world, finishEvent));
+  deliver(late.finish, 'finish', (world) => {
+    if (config.protocol === 'v3') return heardBy(world, finishEvent);
+    return world.destinationUp ? finishHeard(world, config) : free(world);
+  });
+  deliver(late.permit, 'permit', (world) => heardBy(world, finishEvent));
+  deliver(late.bind, 'bind', (world) => bindHeard(world, config));
   deliver(late.abort, 'abort', (world) => heardBy(world, abortEvent));
   deliver(late.confirm, 'confirm', (world) => sourceHears(world, { t: 'confirm' }, config));
   deliver(late.perform, 'perform', (world) => performed(world, config));

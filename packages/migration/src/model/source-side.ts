@@ -33,6 +33,7 @@ export function crashSource(w: World): World {
     sourceAgain: null,
     sourceRetry: false,
     migrateWanted: false,
+    bindAnswered: false,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { DestinationEffect, DestinationState } from '../destination-machine.js';
 import { permitDigest } from '../key.js';
-import type { OutcomeRecord } from '../record.js';
+import { type OutcomeRecord, unbound } from '../record.js';
 import { begun, type SourceEffect, type SourceEvent, type SourceJournal, type SourceState } from '../source-machine.js';
 import type { Clause } from './clauses.js';
 import { idOf, intern, listOf } from './intern.js';
@@ -11,6 +11,7 @@ import { idOf, intern, listOf } from './intern.js';
  */
 
 export interface Config {
+  readonly protocol: 'v3' | 'v2';
   /** `host`: embedded, scope host (no state). `transfer`: an atomic transfer with epochs. */
   readonly lease: 'none' | 'host' | 'transfer';
   readonly guest: 'running' | 'paused';
@@ -37,7 +38,7 @@ type DestinationQemu = 'none' | 'incoming' | 'draining' | 'loaded' | 'running' |
  */
 type Lease = '-' | 'h0' | 'h1' | 's0' | 'd' | 'sr' | 's1';
 
-export const late = { prepare: 1, perform: 2, finish: 4, abort: 8, confirm: 16 } as const;
+export const late = { prepare: 1, perform: 2, finish: 4, abort: 8, confirm: 16, bind: 32, permit: 64 } as const;
 
 export interface World {
   readonly driver: Driver;
@@ -53,6 +54,8 @@ export interface World {
   readonly sourceRetry: boolean;
   /** Perform was asked of this life of the agent, and QEMU is not migrating yet. */
   readonly migrateWanted: boolean;
+  /** Protocol v2: the destination has answered the binding of its record. */
+  readonly bindAnswered: boolean;
   readonly sourceQemu: SourceQemu;
   readonly destinationUp: boolean;
   readonly destination: DestinationState | null;
@@ -97,17 +100,24 @@ export interface Variant {
 export const permit = '0f'.repeat(16);
 const key = { id: 'm', nonce: 'ab'.repeat(16) };
 export const destinationPeer = intern({ url: 'http://b', storeId: 'store-b' });
-const digest = permitDigest(permit);
+/** What Begin's cookie says, which v3's Prepare or v2's binding brings. */
+export const binding = (config: Config) =>
+  intern({
+    permitDigest: permitDigest(permit),
+    source: { url: 'http://a', storeId: 'store-a', hostName: 'a', hostUuid: 'a' },
+    lease: null,
+    mode: modeOf(config),
+  });
+
+const modeOf = ({ guest }: Config): OutcomeRecord['mode'] => (guest === 'running' ? 'run' : 'paused');
 
 export function openRecord(config: Config): OutcomeRecord {
   return intern({
     version: 1,
     key,
     decision: 'open',
-    mode: config.guest === 'running' ? 'run' : 'paused',
-    permitDigest: digest,
-    source: { url: 'http://a', storeId: 'store-a', hostName: 'a', hostUuid: 'a' },
-    lease: null,
+    ...(config.protocol === 'v3' ? binding(config) : unbound),
+    mode: modeOf(config),
     reason: null,
   });
 }
@@ -126,6 +136,7 @@ export function initialWorld(config: Config): World {
     sourceAgain: null,
     sourceRetry: false,
     migrateWanted: false,
+    bindAnswered: false,
     sourceQemu: config.guest === 'running' ? 'run-none' : 'stop-none',
     destinationUp: true,
     destination: null,
@@ -156,6 +167,7 @@ export function nameOf(w: World): string {
     (w.destinationRan ? 64 : 0) |
     (w.userDestroyed ? 128 : 0) |
     (w.handedOver ? 256 : 0) |
-    (w.late << 9);
+    (w.bindAnswered ? 512 : 0) |
+    (w.late << 10);
   return `${w.driver},${w.sourceSession},${w.destinationSession},${bits},${idOf(w.source)},${idOf(w.journal)},${idOf(w.sourceTodo)},${idOf(w.sourceAgain)},${w.sourceQemu},${idOf(w.destination)},${idOf(w.record)},${idOf(w.destinationTodo)},${w.destinationQemu},${w.lease},${w.said},${w.stray}`;
 }

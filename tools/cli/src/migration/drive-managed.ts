@@ -7,7 +7,7 @@ import { type Drive, stoppedWatching } from './drive.js';
 import { Interruption } from './interruption.js';
 import { watchToEnd } from './watch-to-end.js';
 
-/** Managed: this command drives the five steps at both agents, and watches the source-agent's resource meanwhile. */
+/** Managed: this command drives the steps at both agents, and watches the source-agent's resource meanwhile. */
 export async function driveManaged(drive: Drive): Promise<ExitCode> {
   const { context, source, wish, reporter } = drive;
   const { destination, ...request } = wish;
@@ -22,8 +22,7 @@ export async function driveManaged(drive: Drive): Promise<ExitCode> {
     signal: interruption.detached,
     sessionLost: (side, error) =>
       reporter.note(`the ${side} lost the control session and settles its side by itself: ${error.message}`),
-    // Begin has made the migration's resource.
-    entered: (step) => step === 'prepare' && watch.begin(),
+    begun: () => watch.begin(),
   });
   interruption.arm(() => managed.cancel());
   try {

@@ -1,6 +1,15 @@
 import type { FlagName } from '@vmferry/migration';
 import { type Command, Option } from 'commander';
-import { bandwidthOf, destinationUrl, domainNameOf, domainOf, downtimeOf, migrationIdOf } from '../arguments.js';
+import {
+  addressOf,
+  bandwidthOf,
+  destinationUrl,
+  domainNameOf,
+  domainOf,
+  downtimeOf,
+  migrationIdOf,
+  migrationUriOf,
+} from '../arguments.js';
 import { examples } from '../examples.js';
 import { type ExitCode, exitCodes } from '../exit-code.js';
 import { acts, type Call, connectOption, type Room } from '../leaf.js';
@@ -21,6 +30,8 @@ interface MigrateOptions extends TimeoutOptions {
   readonly suspend?: true;
   readonly dname?: string;
   readonly xml?: string;
+  readonly migrateuri?: string;
+  readonly listenAddress?: string;
   readonly bandwidth?: number;
   readonly downtime?: number;
   readonly id?: string;
@@ -61,6 +72,16 @@ export function addMigrateCommand(program: Command, room: Room): void {
     .option('--suspend', 'leave the guest paused on the destination')
     .option('--dname <name>', 'name of the domain on the destination', domainNameOf)
     .option('--xml <file>', 'definition for the destination; refused when it would change what the guest sees; - reads stdin')
+    .option(
+      '--migrateuri <uri>',
+      "http://HOST[:PORT] under which the source reaches the destination for the stream (default: the destination's own name)",
+      migrationUriOf,
+    )
+    .option(
+      '--listen-address <address>',
+      'address of the destination that takes the stream; its agent must listen there',
+      addressOf,
+    )
     .option('--bandwidth <MiB/s>', 'limit of the transfer, MiB/s, 1 to 1048576', bandwidthOf)
     .option('--downtime <ms>', 'longest stop of the guest at the switch, milliseconds, 1 to 60000', downtimeOf)
     .option('--id <id>', 'id of the migration: 1 to 64 letters, digits, - or _ (default: a random uuid)', migrationIdOf)
@@ -99,6 +120,8 @@ async function wishOf({ context, args, options }: Call<MigrateOptions>): Promise
     flags: flagsOf(options),
     ...(options.dname === undefined ? {} : { destinationName: options.dname }),
     ...(options.xml === undefined ? {} : { xml: await context.readInput(options.xml) }),
+    ...(options.migrateuri === undefined ? {} : { uri: options.migrateuri }),
+    ...(options.listenAddress === undefined ? {} : { listenAddress: options.listenAddress }),
     ...(options.bandwidth === undefined ? {} : { bandwidthMibPerSec: options.bandwidth }),
     ...(options.downtime === undefined ? {} : { downtimeMsMax: options.downtime }),
     ...(timeouts === undefined ? {} : { timeouts }),

@@ -13,6 +13,7 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
       { phase: 'perform', side: 'source', at: '2026-01-01T00:00:00.250Z' },
     ],
     domain: { uuid: '0a1b2c3d-0000-4000-8000-000000000001', name: 'web', destinationName: 'web' },
+    protocol: 'v3',
     mode: { driver: 'peer-to-peer', transport: 'tunnelled' },
     flags: ['LIVE', 'PEER2PEER', 'TUNNELLED'],
     guest: { runningOn: 'source', detail: '' },

@@ -1,0 +1,64 @@
+import { agentUrl, type Perform2Request, type PerformRequest, streamUri } from '@vmferry/api';
+import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
+import { VmferryError } from '@vmferry/errors';
+import { flagsInHex, type MigrationKey, type Protocol, parseFlags } from '@vmferry/migration';
+import type { SourceContext } from '../context.js';
+
+/** What Prepare's cookie must be of. */
+export interface PerformOf {
+  readonly domain: { readonly name: string; readonly uuid: string };
+  readonly key: MigrationKey;
+  readonly protocol: Protocol;
+}
+
+/** A Perform whose every part was read and accepted; nothing has happened yet. */
+export interface AcceptedPerform {
+  readonly peer: CookiePeer;
+  readonly stream: CookieStream;
+  readonly bandwidthMibPerSec: number | undefined;
+}
+
+/** Reads and checks the Perform of either protocol in full, before any side effect. */
+export function acceptPerform(context: SourceContext, of: PerformOf, body: PerformRequest | Perform2Request): AcceptedPerform {
+  const flags = flagsInHex(parseFlags(body.flags ?? []));
+  context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, flags, domain: of.domain.name, uri: body.uri });
+  const { peer, stream } = readCookie(context, of, body.cookie).vmferry ?? {};
+  if (peer === undefined || peer.role !== 'destination' || stream === undefined) {
+    throw new VmferryError('cookie-malformed', 'The cookie of Prepare names no destination agent or no stream.');
+  }
+  for (const [what, url, schema] of [
+    ['destination agent', peer.url, agentUrl],
+    ['stream', stream.url, streamUri],
+  ] as const) {
+    if (schema.safeParse(url).success) continue;
+    throw new VmferryError('cookie-malformed', `The cookie of Prepare names a ${what} that nobody connects to: ${url}.`);
+  }
+  return {
+    peer,
+    stream: { ...stream, url: streamUrl(context, peer, stream, body.uri) },
+    bandwidthMibPerSec: body.bandwidthMibPerSec,
+  };
+}
+
+/** A cookie of this migration from the other host. */
+export function readCookie({ host }: SourceContext, { domain, key }: PerformOf, base64: string): MigrationCookie {
+  return decodeCookie(cookieFromBase64(base64), {
+    name: domain.name,
+    uuid: domain.uuid,
+    localHostName: host.hostName,
+    localHostUuid: host.hostUuid,
+    migration: key,
+  });
+}
+
+/** S32: `uri` may name the stream that Prepare offered by another host name or port; another stream, or a stranger's host, it may not. */
+function streamUrl({ peers }: SourceContext, peer: CookiePeer, stream: CookieStream, uri: string | undefined): string {
+  if (uri !== undefined && new URL(uri).pathname !== new URL(stream.url).pathname) {
+    throw new VmferryError('invalid-argument', `The uri ${uri} is not of the stream that Prepare offered, ${stream.url}.`, {
+      errors: [{ path: '/body/uri', code: 'invalid-argument', detail: 'another stream than that of the cookie' }],
+    });
+  }
+  const url = uri ?? stream.url;
+  peers.refuseForeignStream(url, peer.url);
+  return url;
+}
