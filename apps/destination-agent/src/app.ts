@@ -1,4 +1,4 @@
-import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers } from '@vmferry/agent';
+import { type AgentOptions, eventRoutes, MigrationMetrics, migrationReadRoutes, openHost, Peers } from '@vmferry/agent';
 import type { VersionReply } from '@vmferry/api';
 import { RelayClient, SourceAgentClient } from '@vmferry/client';
 import { DocumentStore } from '@vmferry/host-state';
@@ -52,6 +52,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     configs: host.state.configs,
     locks: host.locks,
     auditor: host.auditor,
+    events: host.events,
     sessions: new ControlSessions({ clock: systemClock, random: systemRandom, ttlSecondsDefault: options.sessionTtlSeconds }),
     metrics: new MigrationMetrics(metrics, 'destination', () => incomings.list()),
     relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
@@ -71,6 +72,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
       ...migrationReadRoutes('incoming', incomings),
       ...stepRoutes(incomings),
       ...recordRoutes(context, incomings),
+      ...eventRoutes(context.events),
       ...sessionRoutes(context.sessions, 'migrate-receive'),
     ],
     upgrades: [streamRoute(context, incomings)],

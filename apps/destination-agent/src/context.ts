@@ -1,4 +1,4 @@
-import type { MigrationMetrics } from '@vmferry/agent';
+import type { LifecycleEvents, MigrationMetrics } from '@vmferry/agent';
 import type { Auditor } from '@vmferry/audit';
 import type { RelayClient, SourceAgentClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
@@ -32,6 +32,7 @@ export interface DestinationContext {
   readonly configs: DomainConfigs;
   readonly locks: LockDriver;
   readonly auditor: Auditor;
+  readonly events: LifecycleEvents;
   readonly sessions: ControlSessions;
   readonly metrics: MigrationMetrics;
   /** The relay of this host; null when tunnelled migrations are not offered. */

@@ -1,5 +1,6 @@
 export * from './common.js';
 export * from './domain.js';
+export * from './event.js';
 export { limits } from './limits.js';
 export * from './migration.js';
 export * from './session.js';

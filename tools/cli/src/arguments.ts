@@ -13,7 +13,7 @@ function checked<T>(schema: z.ZodType<T>): (text: string) => T {
 /** A whole number in its bounds; `unit` is what it counts. */
 export function wholeNumber(min: number, max: number, unit: string): (text: string) => number {
   return (text) => {
-    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
     throw new InvalidArgumentError(`Give a whole number of ${unit}, ${min} to ${max}.`);
   };
@@ -32,6 +32,7 @@ export const stateOf = (text: string) => checked(migrationState)(text.toUpperCas
 export const bandwidthOf = wholeNumber(1, limits.bandwidthMibPerSecMax, 'MiB/s');
 export const downtimeOf = wholeNumber(1, limits.downtimeMsMax, 'milliseconds');
 export const seconds = (max: number) => wholeNumber(1, max, 'seconds');
+export const eventIdOf = wholeNumber(0, 999_999_999_999_999, 'the id of an event');
 export const portBaseOf = wholeNumber(1, 65_532, 'ports');
 
 export const proofOf = (text: string): string => {

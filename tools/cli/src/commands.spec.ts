@@ -110,6 +110,8 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['migrate web http://b:7802 --downtime 1.5'],
     ['migrate web http://b:7802 --dname a/b'],
     ['migrate web http://b:7802 --id ../m1'],
+    ['event --after x'],
+    ['event --after -1'],
     ['migration show m/1'],
     ['migration list --state lost'],
     ['migration set m1'],
@@ -142,6 +144,7 @@ describe('help', () => {
     ...['define', 'create', 'list', 'show', 'dumpxml', 'start', 'suspend', 'resume', 'shutdown', 'destroy', 'undefine'].map(
       (name) => `domain ${name}`,
     ),
+    'event',
     'migrate',
     ...['list', 'show', 'watch', 'cancel', 'set', 'forget', 'resolve'].map((name) => `migration ${name}`),
   ];

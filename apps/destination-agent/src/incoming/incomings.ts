@@ -214,6 +214,7 @@ export class Incomings {
       },
       createdAt: now,
       domain: null,
+      configBefore: null,
       transport: 'direct',
       driver: 'managed',
       flags: [],

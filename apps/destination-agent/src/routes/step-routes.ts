@@ -84,6 +84,7 @@ export function stepRoutes(incomings: Incomings): Route[] {
         'cookie-feature-unsupported',
         'same-host',
         'permit-invalid',
+        'persist-failed',
         'migration-aborted',
         'migration-cancelled',
         'migration-undecided',

@@ -509,6 +509,7 @@ export class Outgoing implements DomainMigration {
     const { faults } = this.#context;
     const { guest } = this.domain;
     if (guest !== null) {
+      if (guest.alive) await this.#notePause();
       await guest.kill();
       await faults('S19');
       await this.domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'migrated' }, audit: 'migrated' });
@@ -567,11 +568,15 @@ export class Outgoing implements DomainMigration {
       await this.#context.faults('S11');
       await this.machine.until(({ journal }) => journal.stage !== 'performing', AbortSignal.timeout(permitFirstMs));
       const { stage } = this.machine.journal;
-      if (stage !== 'performing' && stage !== 'permitted') return;
-      if (this.domain.state.state === 'running') await this.domain.setState({ state: 'paused', reason: 'migration' });
+      if (stage === 'performing' || stage === 'permitted') await this.#notePause();
     };
     follow().catch((error: unknown) => this.log.warn('the state of the stopped guest could not be written', { error }));
   };
+
+  /** S22: a guest that has completed stands still until its migration is decided, whether its STOP was seen or not; told once. */
+  async #notePause(): Promise<void> {
+    if (this.domain.state.state === 'running') await this.domain.setState({ state: 'paused', reason: 'migration' });
+  }
 
   #tell(state: SourceState): void {
     this.live.update('phase', resourceOf(this.#context, this.#journal, state, this.#error));
