@@ -40,6 +40,25 @@ describe('the standard routes', () => {
   });
 });
 
+describe('lifecycle events', () => {
+  it('begin with where the reader stands; an agent that has told nothing is at 0', async () => {
+    const asked = new AbortController();
+    const res = await fetch(`${agent.url}/v1/events`, { signal: asked.signal });
+    expect(res.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
+    let text = '';
+    for await (const chunk of res.body ?? []) {
+      text += new TextDecoder().decode(chunk);
+      if (text.includes('id: ')) break;
+    }
+    asked.abort();
+    expect(text).toBe('retry: 3000\n\nid: 0\n\n');
+  });
+
+  it.each(['afterId=-1', 'surprise=1'])('refuses ?%s', async (query) => {
+    await request(agent.url).get(`/v1/events?${query}`).expect(422);
+  });
+});
+
 describe('a key that was never prepared', () => {
   it('is asked about by another store: no answer, and nothing is written', async () => {
     const { body } = await request(agent.url)

@@ -1,5 +1,13 @@
 import { networkInterfaces } from 'node:os';
-import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers, Protocols } from '@vmferry/agent';
+import {
+  type AgentOptions,
+  eventRoutes,
+  MigrationMetrics,
+  migrationReadRoutes,
+  openHost,
+  Peers,
+  Protocols,
+} from '@vmferry/agent';
 import type { VersionReply } from '@vmferry/api';
 import { RelayClient, SourceAgentClient } from '@vmferry/client';
 import { DocumentStore } from '@vmferry/host-state';
@@ -63,6 +71,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     configs: host.state.configs,
     locks: host.locks,
     auditor: host.auditor,
+    events: host.events,
     sessions: new ControlSessions({ clock: systemClock, random: systemRandom, ttlSecondsDefault: options.sessionTtlSeconds }),
     metrics: new MigrationMetrics(metrics, 'destination', () => incomings.list()),
     relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
@@ -82,6 +91,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
       ...migrationReadRoutes('incoming', incomings),
       ...stepRoutes(context, incomings),
       ...recordRoutes(context, incomings),
+      ...eventRoutes(context.events),
       ...sessionRoutes(context.sessions, 'migrate-receive'),
     ],
     upgrades: [streamRoute(context, incomings)],

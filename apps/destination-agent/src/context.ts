@@ -1,4 +1,4 @@
-import type { MigrationMetrics, Protocols } from '@vmferry/agent';
+import type { LifecycleEvents, MigrationMetrics, Protocols } from '@vmferry/agent';
 import type { Auditor } from '@vmferry/audit';
 import type { RelayClient, SourceAgentClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
@@ -36,6 +36,7 @@ export interface DestinationContext {
   readonly configs: DomainConfigs;
   readonly locks: LockDriver;
   readonly auditor: Auditor;
+  readonly events: LifecycleEvents;
   readonly sessions: ControlSessions;
   readonly metrics: MigrationMetrics;
   /** The relay of this host; null when tunnelled migrations are not offered. */

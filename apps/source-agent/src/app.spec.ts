@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { join } from 'node:path';
 import { errorCodes } from '@vmferry/errors';
 import request from 'supertest';
@@ -83,6 +84,56 @@ describe('domains', () => {
     expect(audit).toMatch(/path="\/v1\/domains"/);
     expect(audit).toMatch(/success=no .*outcome="domain-not-running"/);
     expect(audit.match(/success=no .*outcome="domain-exists"/g)).toHaveLength(7);
+  });
+});
+
+/** The text of a stream of events that is ended by the client as soon as it holds `until`. */
+function streamed(path: string, until: string, headers: Record<string, string> = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = get(`${agent.url}${path}`, { headers }, (res) => {
+      let text = '';
+      res.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (!text.includes(until)) return;
+        resolve(text);
+        asked.destroy();
+      });
+    }).on('error', reject);
+  });
+}
+
+describe('lifecycle events', () => {
+  const uuid = '44444444-4444-4444-8444-444444444444';
+  const told = (text: string) =>
+    [...text.matchAll(/"event":"(\w+)","detail":"(\w+)"/g)].map(([, event, detail]) => `${event}/${detail}`);
+
+  it('A9: of a configuration: added, updated, removed; behind an id, by afterId or Last-Event-ID, and of one domain', async () => {
+    for (let times = 0; times < 2; times += 1) {
+      await request(agent.url)
+        .post('/v1/domains')
+        .send({ xml: xmlOf('eve', uuid) })
+        .expect(201);
+    }
+    await request(agent.url).delete('/v1/domains/eve').expect(204);
+    const all = await streamed(`/v1/events?afterId=0&domain=${uuid}`, 'removed');
+    expect(told(all)).toEqual(['defined/added', 'defined/updated', 'undefined/removed']);
+    expect(all).toContain('"hostName":"here","domain":{"uuid":"44444444-4444-4444-8444-444444444444","name":"eve"}');
+    expect(all).toContain('"libvirt":{"event":0,"detail":1}');
+    const ids = [...all.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
+    expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+    expect(told(await streamed(`/v1/events?afterId=${ids[1]}`, 'removed'))).toEqual(['undefined/removed']);
+    const back = await streamed('/v1/events?afterId=0', 'removed', { 'last-event-id': String(ids[0]) });
+    expect(told(back)).toEqual(['defined/updated', 'undefined/removed']);
+  });
+
+  it('begin anew with where the reader stands, and have no past', async () => {
+    const text = await streamed('/v1/events', 'id: ');
+    expect(text).toMatch(/^retry: 3000\n\nid: \d+\n\n$/);
+  });
+
+  it.each(['afterId=-1', 'afterId=x', 'afterId=1e16', 'domain=', 'since=1'])('refuses ?%s', async (query) => {
+    const { status, body } = await request(agent.url).get(`/v1/events?${query}`);
+    expect([status, body.code]).toEqual([422, 'invalid-argument']);
   });
 });
 

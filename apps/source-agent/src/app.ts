@@ -1,4 +1,12 @@
-import { type AgentOptions, MigrationMetrics, migrationReadRoutes, openHost, Peers, Protocols } from '@vmferry/agent';
+import {
+  type AgentOptions,
+  eventRoutes,
+  MigrationMetrics,
+  migrationReadRoutes,
+  openHost,
+  Peers,
+  Protocols,
+} from '@vmferry/agent';
 import { type VersionReply, z } from '@vmferry/api';
 import { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import { DocumentStore, type HostState } from '@vmferry/host-state';
@@ -59,6 +67,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     configs: host.state.configs,
     locks: host.locks,
     auditor: host.auditor,
+    events: host.events,
     sessions: new ControlSessions({ clock: systemClock, random: systemRandom, ttlSecondsDefault: options.sessionTtlSeconds }),
     metrics: new MigrationMetrics(metrics, 'source', () => outgoings.list()),
     relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
@@ -82,6 +91,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
       ...stepRoutes(context, outgoings, replies),
       ...questionRoutes(outgoings),
       adoptionRoute(adoption),
+      ...eventRoutes(context.events),
       ...sessionRoutes(context.sessions, 'migrate-send'),
     ],
     metrics,

@@ -1,4 +1,4 @@
-import type { MigrationMetrics, Peers, Protocols } from '@vmferry/agent';
+import type { LifecycleEvents, MigrationMetrics, Peers, Protocols } from '@vmferry/agent';
 import type { Auditor } from '@vmferry/audit';
 import type { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
@@ -26,6 +26,7 @@ export interface SourceContext {
   readonly configs: DomainConfigs;
   readonly locks: LockDriver;
   readonly auditor: Auditor;
+  readonly events: LifecycleEvents;
   readonly sessions: ControlSessions;
   readonly metrics: MigrationMetrics;
   /** The relay of this host; null when tunnelled migrations are not offered. */

@@ -1,3 +1,5 @@
+export { eventRoutes } from './events/event-routes.js';
+export { type EventDomain, LifecycleEvents } from './events/lifecycle-events.js';
 export { MigrationMetrics } from './migration-metrics.js';
 export { migrationReadRoutes } from './migration-read-routes.js';
 export { type OpenHost, openHost } from './open-host.js';

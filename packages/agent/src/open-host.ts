@@ -8,6 +8,8 @@ import { type Clock, type FaultPoints, systemClock, systemRandom } from '@vmferr
 import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
 import type { Log } from '@vmferry/service';
 import { CapabilityCache } from './capability-cache.js';
+import { EventLog } from './events/event-log.js';
+import { LifecycleEvents } from './events/lifecycle-events.js';
 import { type AgentOptions, parseUser } from './options.js';
 
 /** A host as one of its agents has opened it. */
@@ -17,6 +19,7 @@ export interface OpenHost {
   readonly guestHost: GuestHost;
   readonly locks: LockDriver;
   readonly auditor: Auditor;
+  readonly events: LifecycleEvents;
   close(): Promise<void>;
 }
 
@@ -43,6 +46,10 @@ export async function openHost(
   const locks = await openLocks(options, state, clock);
   const security = openSecurity(options, state, report);
   const auditor = new Auditor(await AuditFile.open(join(options.stateDir, `${app}.audit`), clock.wall()), clock);
+  const kept = EventLog.open(join(options.stateDir, `${app}.events`), (fault) =>
+    log.error('lines that are no events were left out', { ...fault }),
+  );
+  const events = new LifecycleEvents({ kept, clock, hostName: state.identity.hostName, log });
   const capabilities = new CapabilityCache(clock, options.emulator);
   // The first guest should not wait for the probe; what it finds wrong is told to whoever needs it.
   capabilities.of({ type: 'qemu' }).catch((error: unknown) => log.error('this host has no usable QEMU', { error }));
@@ -65,8 +72,10 @@ export async function openHost(
     guestHost,
     locks,
     auditor,
+    events,
     async close() {
       await auditor.close();
+      kept.close();
       lock.release();
     },
   };

@@ -1,6 +1,7 @@
 export * from './common.js';
 export * from './domain.js';
 export * from './domain-queries.js';
+export * from './event.js';
 export { limits } from './limits.js';
 export * from './migration.js';
 export * from './session.js';

@@ -1,5 +1,14 @@
-import { type CreateSession, type SessionResource, sessionResource, type VersionReply, versionReply, z } from '@vmferry/api';
+import {
+  type CreateSession,
+  type LifecycleEventDocument,
+  type SessionResource,
+  sessionResource,
+  type VersionReply,
+  versionReply,
+  z,
+} from '@vmferry/api';
 import { Caller, type CallOptions, type ClientOptions } from './caller.js';
+import { type LifecycleOptions, lifecycleEvents } from './lifecycle-events.js';
 
 /** The answer of a route that has none (204), or one that the caller has no use for. */
 export const nothing = z.unknown().transform(() => undefined);
@@ -25,6 +34,11 @@ export class AppClient {
 
 /** What both agents answer. */
 export class AgentClient extends AppClient {
+  /** The lifecycle events of this agent's domains, as they happen or behind `afterId`; comes back by itself behind the last that was read. */
+  events(options: LifecycleOptions = {}): AsyncGenerator<LifecycleEventDocument, void, undefined> {
+    return lifecycleEvents(this.caller, options);
+  }
+
   createSession(body: CreateSession = {}, options: CallOptions = {}): Promise<SessionResource> {
     return this.caller.call({ method: 'post', path: '/v1/sessions', body, reply: sessionResource, ...options });
   }

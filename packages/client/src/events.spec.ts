@@ -92,3 +92,42 @@ describe('watch', () => {
     await expect(next).rejects.toThrow('the user left');
   });
 });
+
+describe('lifecycle events', () => {
+  const lifecycle = (id: number) =>
+    `event: lifecycle\nid: ${id}\ndata: ${JSON.stringify({
+      id,
+      at,
+      hostName: 'h',
+      domain: { uuid: '6ba7b810-9dad-11d1-80b4-00c04fd430c8', name: 'd' },
+      event: 'started',
+      detail: 'booted',
+      libvirt: { event: 2, detail: 0 },
+    })}\n\n`;
+
+  it('are told for as long as they are asked for, and resumed behind the last, or behind where the reader stood', async () => {
+    const app = await scriptedApp((_heard, res, count) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' });
+      if (count === 1) res.end('retry: 3000\n\nid: 7\n\n');
+      else if (count === 2) res.end(`${lifecycle(8)}event: overflow\ndata: {}\n\n`);
+      else res.write(lifecycle(9));
+    });
+    const seen: number[] = [];
+    for await (const { id } of new SourceAgentClient(app.url).events({ domain: 'a b' })) {
+      seen.push(id);
+      if (id === 9) break;
+    }
+    expect(seen).toEqual([8, 9]);
+    expect(app.heard.map(({ url, headers }) => [url, headers['last-event-id']])).toEqual([
+      ['/v1/events?domain=a%20b', undefined],
+      ['/v1/events?domain=a%20b', '7'],
+      ['/v1/events?domain=a%20b', '8'],
+    ]);
+  });
+
+  it('begin behind an id, and one that is none is refused', async () => {
+    const app = await scriptedApp((_heard, res) => res.writeHead(200).end('event: lifecycle\nid: 1\ndata: {}\n\n'));
+    await expect(new SourceAgentClient(app.url).events({ afterId: 0 }).next()).rejects.toMatchObject({ code: 'peer-nonsense' });
+    expect(app.heard[0]?.headers['last-event-id']).toBe('0');
+  });
+});

@@ -5,6 +5,7 @@ export interface ServerEvent {
   readonly event: string;
   /** The generation of the resource; the next reader gives it as `lastEventId`. */
   readonly id: number | null;
+  /** Empty when the server only tells where its reader stands. */
   readonly data: string;
 }
 
@@ -36,7 +37,7 @@ function parseBlock(block: string): ServerEvent | null {
     if (field === 'id' && /^\d{1,15}$/.test(value)) id = Number(value);
     if (field === 'data') data.push(value);
   }
-  return data.length === 0 ? null : { event, id, data: data.join('\n') };
+  return data.length === 0 && id === null ? null : { event, id, data: data.join('\n') };
 }
 
 /**

@@ -1,3 +1,5 @@
+import type { StateWithReason } from './states.js';
+
 /** Lifecycle events with their details and libvirt's numbers (libvirt-protocol, A9). The position of an event is its number. */
 const details = {
   defined: { added: 0, updated: 1 },
@@ -23,4 +25,44 @@ export function eventNumber({ event }: LifecycleEvent): number {
 export function eventDetailNumber({ event, detail }: LifecycleEvent): number {
   const numbers: Readonly<Record<string, number>> = details[event];
   return numbers[detail] ?? 0;
+}
+
+/**
+ * What libvirt tells when a domain that was last told as `told` is now `now`, in the order in which it tells it (libvirt-protocol, A9). A new
+ * reason of the same state is no event. `panicked`: the guest ended by its own fault; a QEMU that ended by itself is `failed`, and shutoff/crashed too.
+ */
+export function eventsBetween(
+  told: StateWithReason,
+  now: StateWithReason,
+  o: { readonly panicked: boolean } = { panicked: false },
+): readonly LifecycleEvent[] {
+  if (!isActive(now)) return isActive(told) ? [{ event: 'stopped', detail: stoppedDetail(now, o.panicked) }] : [];
+  const started: readonly LifecycleEvent[] = isActive(told) ? [] : [{ event: 'started', detail: startedDetail(now) }];
+  if (now.state === 'paused' && told.state !== 'paused')
+    return [...started, { event: 'suspended', detail: suspendedDetail(now) }];
+  if (now.state === 'running' && told.state === 'paused') return [{ event: 'resumed', detail: resumedDetail(now) }];
+  return started;
+}
+
+function isActive({ state }: StateWithReason): boolean {
+  return state === 'running' || state === 'blocked' || state === 'paused' || state === 'shutdown';
+}
+
+/** A reason that names no detail of this event: the guest of a definition that was started. */
+function startedDetail({ reason }: StateWithReason): keyof Details['started'] {
+  return reason === 'migrated' || reason === 'restored' ? reason : 'booted';
+}
+
+function suspendedDetail({ reason }: StateWithReason): keyof Details['suspended'] {
+  if (reason === 'migration') return 'migrated';
+  return reason === 'ioerror' || reason === 'watchdog' ? reason : 'paused';
+}
+
+function resumedDetail({ reason }: StateWithReason): keyof Details['resumed'] {
+  return reason === 'migrated' || reason === 'migration canceled' ? 'migrated' : 'unpaused';
+}
+
+function stoppedDetail({ reason }: StateWithReason, panicked: boolean): keyof Details['stopped'] {
+  if (reason === 'crashed') return panicked ? 'crashed' : 'failed';
+  return reason === 'shutdown' || reason === 'destroyed' || reason === 'migrated' || reason === 'saved' ? reason : 'failed';
 }

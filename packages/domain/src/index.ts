@@ -47,7 +47,7 @@ export type {
   VideoDevice,
   VirtualPort,
 } from './devices.js';
-export { eventDetailNumber, eventNumber, type LifecycleEvent, type LifecycleEventName } from './events.js';
+export { eventDetailNumber, eventNumber, eventsBetween, type LifecycleEvent, type LifecycleEventName } from './events.js';
 export { formatDomain } from './format.js';
 export { type MachineFamily, machineFamily } from './machine.js';
 export { type ParseOptions, parseDomain } from './parse.js';

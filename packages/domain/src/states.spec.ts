@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { eventDetailNumber, eventNumber, type LifecycleEvent } from './events.js';
+import { eventDetailNumber, eventNumber, eventsBetween, type LifecycleEvent } from './events.js';
 import { parseState, reasonNumber, type StateWithReason, stateNumber } from './states.js';
 
 describe('states', () => {
@@ -49,5 +49,36 @@ describe('lifecycle events', () => {
     [{ event: 'stopped', detail: 'failed' }, 5, 5],
   ])('%o has the numbers of libvirt', (event, number, detail) => {
     expect([eventNumber(event), eventDetailNumber(event)]).toEqual([number, detail]);
+  });
+});
+
+describe('what is told of a change of state', () => {
+  const booted = { state: 'running', reason: 'booted' } as const;
+  const held = { state: 'paused', reason: 'migration' } as const;
+  const off = { state: 'shutoff', reason: 'unknown' } as const;
+
+  it.each<[string, StateWithReason, StateWithReason, string[]]>([
+    ['boot', off, booted, ['started/booted']],
+    ['boot, paused', off, { state: 'paused', reason: 'user' }, ['started/booted', 'suspended/paused']],
+    ['restore', off, { state: 'running', reason: 'restored' }, ['started/restored']],
+    ['suspend by a user', booted, { state: 'paused', reason: 'user' }, ['suspended/paused']],
+    ['suspend by a migration', booted, held, ['suspended/migrated']],
+    ['an error of a disk', booted, { state: 'paused', reason: 'ioerror' }, ['suspended/ioerror']],
+    ['resume by a user', { state: 'paused', reason: 'user' }, { state: 'running', reason: 'unpaused' }, ['resumed/unpaused']],
+    ['rollback', held, { state: 'running', reason: 'migration canceled' }, ['resumed/migrated']],
+    ['rollback of a guest that ran on', booted, { state: 'running', reason: 'migration canceled' }, []],
+    ['another reason of a pause', { state: 'paused', reason: 'user' }, held, []],
+    ['the guest has left', held, { state: 'shutoff', reason: 'migrated' }, ['stopped/migrated']],
+    ['power off', booted, { state: 'shutoff', reason: 'shutdown' }, ['stopped/shutdown']],
+    ['destroy', booted, { state: 'shutoff', reason: 'destroyed' }, ['stopped/destroyed']],
+    ['the end of QEMU', booted, { state: 'shutoff', reason: 'crashed' }, ['stopped/failed']],
+    ['a start that failed', off, { state: 'shutoff', reason: 'failed' }, []],
+  ])('A9: %s', (_what, told, now, events) => {
+    expect(eventsBetween(told, now).map(({ event, detail }) => `${event}/${detail}`)).toEqual(events);
+  });
+
+  it('A9: a guest that panicked has crashed', () => {
+    const crashed = { state: 'shutoff', reason: 'crashed' } as const;
+    expect(eventsBetween(booted, crashed, { panicked: true })).toEqual([{ event: 'stopped', detail: 'crashed' }]);
   });
 });

@@ -24,6 +24,7 @@ const NO_DOMAIN = 42;
 const INVALID = 55;
 const UNSUPPORTED = 67;
 const TIMEOUT = 68;
+const PERSIST_FAILED = 69;
 const ARGUMENT_UNSUPPORTED = 74;
 const ABORTED = 78;
 
@@ -83,6 +84,7 @@ export const errorCodes = {
   'migration-cancelled': row(409, ABORTED, false, 'The migration was cancelled'),
   'migration-timeout': row(409, TIMEOUT, true, 'The migration took longer than it may, or made no progress'),
   'migration-failed': row(409, FAILED, false, 'QEMU reports that the migration failed'),
+  'persist-failed': row(500, PERSIST_FAILED, false, 'The configuration of the domain could not be kept on the destination'),
   'migration-undecided': row(409, FAILED, true, 'The outcome of the migration is not known yet'),
   'migration-live': row(409, INVALID, false, 'The migration is still under way'),
   'ticket-invalid': row(403, INVALID, false, 'The ticket of the stream is wrong, used or expired'),

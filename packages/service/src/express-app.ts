@@ -95,7 +95,7 @@ function serve(setting: ExpressAppSetting, route: Route, arrivals: WeakMap<Reque
   return async (req, res) => {
     const ctx = contextOf(setting, route, arrivalOf(arrivals, req), req, res);
     const answer = await route.handler(ctx);
-    if ('sse' in answer) stream(setting, req, res, answer.sse);
+    if ('sse' in answer) stream(setting, req, res, answer);
     else sendAnswer(res, route, answer);
   };
 }
@@ -122,7 +122,12 @@ function contextOf(setting: ExpressAppSetting, route: Route, arrival: Arrival, r
   };
 }
 
-function stream(setting: ExpressAppSetting, req: Request, res: Response, publisher: Subscribable<unknown>): void {
+function stream(
+  setting: ExpressAppSetting,
+  req: Request,
+  res: Response,
+  { sse: publisher, after }: { readonly sse: Subscribable<unknown>; readonly after?: number | undefined },
+): void {
   res.status(200);
   res.setHeader('content-type', 'text/event-stream; charset=utf-8');
   res.setHeader('cache-control', 'no-cache, no-transform');
@@ -133,7 +138,7 @@ function stream(setting: ExpressAppSetting, req: Request, res: Response, publish
   }
   res.flushHeaders();
   const given = req.get('last-event-id');
-  const lastEventId = given !== undefined && /^\d{1,15}$/.test(given) ? Number(given) : undefined;
+  const lastEventId = given !== undefined && /^\d{1,15}$/.test(given) ? Number(given) : after;
   const client = new SseClient(publisher, res, { clock: setting.clock, lastEventId });
   const close = () => client.close();
   if (setting.draining.aborted) close();

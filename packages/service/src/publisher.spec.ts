@@ -1,6 +1,6 @@
 import { ManualClock } from '@vmferry/seams';
 import { describe, expect, it } from 'vitest';
-import { Publisher } from './publisher.js';
+import { type Publication, Publisher, type Subscribable } from './publisher.js';
 import { SseClient } from './sse-client.js';
 
 class Sink {
@@ -8,8 +8,17 @@ class Sink {
   writableLength = 0;
   ended = false;
   destroyed = false;
+  taken: (() => void)[] = [];
   write(text: string): void {
     this.text += text;
+  }
+  once(_event: 'drain', listener: () => void): void {
+    this.taken.push(listener);
+  }
+  /** The reader takes what was written. */
+  drain(): void {
+    this.writableLength = 0;
+    for (const listener of this.taken.splice(0)) listener();
   }
   end(): void {
     this.ended = true;
@@ -87,6 +96,68 @@ describe('SSE', () => {
     expect([sink.events, sink.ended, sink.destroyed]).toEqual([['snapshot 5', 'overflow'], true, false]);
     clock.advance(1_000);
     expect(sink.destroyed).toBe(true);
+  });
+});
+
+/** A log of changes without a present state, as the lifecycle events of a host are one. */
+class Changes implements Subscribable<{ n: number }> {
+  readonly ended = false;
+  readonly #listeners = new Set<(publication: Publication<{ n: number }>) => void>();
+  constructor(readonly told: Publication<{ n: number }>[] = []) {}
+  get generation(): number {
+    return this.told.at(-1)?.generation ?? 0;
+  }
+  add(n: number): void {
+    const publication = { event: 'change', value: { n }, generation: n };
+    this.told.push(publication);
+    for (const listener of this.#listeners) listener(publication);
+  }
+  subscribe(listener: (publication: Publication<{ n: number }>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+  opening(generation: number | undefined): readonly Publication<{ n: number }>[] {
+    return generation === undefined ? [] : this.told.filter((publication) => publication.generation > generation);
+  }
+}
+
+describe('SSE of changes without a present state', () => {
+  const changes = (count: number) => {
+    const told = new Changes();
+    for (let n = 1; n <= count; n += 1) told.add(n);
+    return told;
+  };
+
+  it('begins with where the reader stands, and tells what happens from now on', () => {
+    const [told, sink, clock] = [changes(3), new Sink(), new ManualClock()];
+    new SseClient(told, sink, { clock, lastEventId: undefined });
+    told.add(4);
+    expect(sink.text).toBe('retry: 3000\n\nid: 3\n\nevent: change\nid: 4\ndata: {"n":4}\n\n');
+  });
+
+  it('a long past comes as fast as it is read, and what is published meanwhile behind it', () => {
+    const [told, sink, clock] = [changes(30), new Sink(), new ManualClock()];
+    // Ten events fill the buffer.
+    sink.write = function (text) {
+      this.text += text;
+      this.writableLength += 30_000;
+    };
+    new SseClient(told, sink, { clock, lastEventId: 0 });
+    expect(sink.events).toHaveLength(8);
+    told.add(31);
+    for (let turn = 0; turn < 5; turn += 1) sink.drain();
+    expect(sink.events).toEqual(Array.from({ length: 31 }, (_, n) => `change ${n + 1}`));
+    expect(sink.ended).toBe(false);
+  });
+
+  it('who does not read its past is sent overflow at the next heartbeat', () => {
+    const [told, sink, clock] = [changes(30), new Sink(), new ManualClock()];
+    sink.writableLength = 1_000_000;
+    new SseClient(told, sink, { clock, lastEventId: 0 });
+    clock.advance(16_000);
+    expect([sink.events, sink.ended, sink.destroyed]).toEqual([['overflow'], true, true]);
+    sink.drain();
+    expect(sink.events).toEqual(['overflow']);
   });
 });
 

@@ -9,10 +9,12 @@ export interface Publication<T> {
 
 /** What a reader of a publisher needs of it. */
 export interface Subscribable<T> {
-  readonly current: Publication<T>;
+  /** Where a reader stands that has been told everything. */
+  readonly generation: number;
   readonly ended: boolean;
   subscribe(listener: (publication: Publication<T>) => void): () => void;
-  since(generation: number): readonly Publication<T>[] | null;
+  /** What a reader is told first: who comes anew, or who was told everything up to `generation`. */
+  opening(generation: number | undefined): readonly Publication<T>[];
 }
 
 const historyMax = 256;
@@ -37,6 +39,10 @@ export class Publisher<T> implements Subscribable<T> {
 
   get current(): Publication<T> {
     return this.#current;
+  }
+
+  get generation(): number {
+    return this.#current.generation;
   }
 
   get ended(): boolean {
@@ -64,6 +70,17 @@ export class Publisher<T> implements Subscribable<T> {
   since(generation: number): readonly Publication<T>[] | null {
     if (generation < this.#forgotten || generation > this.#current.generation) return null;
     return this.#history.filter((publication) => publication.generation > generation);
+  }
+
+  /** A snapshot, or what came behind `generation` with the progress since, as far as it is kept. */
+  opening(generation: number | undefined): readonly Publication<T>[] {
+    const { current } = this;
+    const missed = generation === undefined ? null : this.since(generation);
+    if (missed === null) {
+      const snapshot = { ...current, event: 'snapshot' };
+      return this.ended ? [snapshot, current] : [snapshot];
+    }
+    return current.event === 'progress' && current.generation > (generation ?? 0) ? [...missed, current] : missed;
   }
 
   /** Resolves with the resource as soon as its generation is above `generation`, or unchanged after `timeoutMs`, or when `signal` aborts. */

@@ -30,7 +30,8 @@ export interface RouteContext<P = unknown, Q = unknown, B = unknown> {
 /** An answer with a JSON body, or a live stream of a publisher's events. `text` is for the few routes that do not speak JSON. */
 export type RouteAnswer<R = unknown> =
   | { readonly status?: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: R; readonly text?: string }
-  | { readonly sse: Subscribable<R> };
+  /** `after` stands for a Last-Event-ID that the client did not send. */
+  | { readonly sse: Subscribable<R>; readonly after?: number | undefined };
 
 export interface RouteReply<R extends z.ZodType = z.ZodType> {
   readonly status: 200 | 201 | 202 | 204;

@@ -6,6 +6,8 @@ export interface SseSink {
   /** Bytes that were written and not yet taken by the client. */
   readonly writableLength: number;
   write(text: string): void;
+  /** Calls the listener when what was written has been taken. */
+  once(event: 'drain', listener: () => void): void;
   end(): void;
   destroy(): void;
 }
@@ -13,11 +15,12 @@ export interface SseSink {
 const progressIntervalMs = 500;
 const heartbeatMs = 15_000;
 const bufferBytesMax = 262_144;
+const backlogMax = 20_000;
 const dropAfterMs = 1_000;
 
 /**
- * One reader of a publisher (api-conventions, SSE): a `snapshot` first, or what it missed behind Last-Event-ID; progress at most
- * twice a second; a comment every 15 s; a reader that does not keep up is sent `overflow` and dropped.
+ * One reader of a publisher (api-conventions, SSE): first the publisher's opening, or what it missed behind Last-Event-ID, as fast as it
+ * reads; progress at most twice a second; a comment every 15 s; a reader that does not keep up is sent `overflow` and dropped.
  */
 export class SseClient<T> {
   readonly #publisher: Subscribable<T>;
@@ -27,6 +30,8 @@ export class SseClient<T> {
   #heartbeat: Timer;
   #pendingProgress: { readonly timer: Timer; latest: Publication<T> } | undefined;
   #lastProgressMs = Number.NEGATIVE_INFINITY;
+  /** What is still to be told to a reader that is catching up; what is published meanwhile comes behind it. */
+  #backlog: Publication<T>[] = [];
   #closed = false;
 
   constructor(
@@ -37,7 +42,7 @@ export class SseClient<T> {
     this.#publisher = publisher;
     this.#sink = sink;
     this.#clock = options.clock;
-    this.#unsubscribe = publisher.subscribe((publication) => this.#tell(publication));
+    this.#unsubscribe = publisher.subscribe((publication) => this.#hear(publication));
     this.#heartbeat = this.#clock.after(heartbeatMs, () => this.#beat());
     this.#open(options.lastEventId);
   }
@@ -51,17 +56,29 @@ export class SseClient<T> {
 
   #open(lastEventId: number | undefined): void {
     this.#sink.write('retry: 3000\n\n');
-    const missed = lastEventId === undefined ? null : this.#publisher.since(lastEventId);
-    if (missed === null) {
-      const { value, generation, event } = this.#publisher.current;
-      this.#write({ event: 'snapshot', value, generation });
-      if (event === 'done') this.#tell(this.#publisher.current);
-      return;
+    this.#backlog = [...this.#publisher.opening(lastEventId)];
+    // Whoever is told nothing yet is told where it stands, so that it can come back behind it.
+    if (lastEventId === undefined && this.#backlog.length === 0) this.#sink.write(`id: ${this.#publisher.generation}\n\n`);
+    this.#catchUp();
+  }
+
+  #catchUp(): void {
+    let told = 0;
+    while (told < this.#backlog.length && this.#sink.writableLength <= bufferBytesMax) {
+      const next = this.#backlog[told];
+      told += 1;
+      if (next !== undefined) this.#tell(next);
     }
-    for (const publication of missed) this.#tell(publication);
-    const { current } = this.#publisher;
-    if (current.event === 'progress' && current.generation > (lastEventId ?? 0)) this.#tell(current);
-    if (this.#publisher.ended) this.close();
+    this.#backlog = this.#backlog.slice(told);
+    if (this.#closed) return;
+    if (this.#backlog.length > 0) this.#sink.once('drain', () => this.#catchUp());
+    else if (this.#publisher.ended) this.close();
+  }
+
+  #hear(publication: Publication<T>): void {
+    if (this.#backlog.length === 0) this.#tell(publication);
+    else if (this.#backlog.length < backlogMax) this.#backlog.push(publication);
+    else this.#overflow();
   }
 
   #tell(publication: Publication<T>): void {
@@ -107,12 +124,18 @@ export class SseClient<T> {
   }
 
   #overflow(): void {
+    if (this.#closed) return;
     this.#sink.write('event: overflow\ndata: {}\n\n');
     this.close();
     this.#clock.after(dropAfterMs, () => this.#sink.destroy());
   }
 
   #beat(): void {
+    // Whoever catches up has to read too.
+    if (this.#sink.writableLength > bufferBytesMax) {
+      this.#overflow();
+      return;
+    }
     this.#sink.write(': still here\n\n');
     this.#heartbeat = this.#clock.after(heartbeatMs, () => this.#beat());
   }
@@ -124,6 +147,7 @@ export class SseClient<T> {
 
   #release(): void {
     this.#closed = true;
+    this.#backlog = [];
     this.#unsubscribe();
     this.#heartbeat.cancel();
     this.#dropProgress();

@@ -23,7 +23,7 @@ function checked<T>(schema: z.ZodType<T>): (text: string) => T {
 /** A whole number in its bounds; `unit` is what it counts. */
 export function wholeNumber(min: number, max: number, unit: string): (text: string) => number {
   return (text) => {
-    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
     throw new InvalidArgumentError(`Give a whole number of ${unit}, ${min} to ${max}.`);
   };
@@ -51,6 +51,7 @@ export const timeoutOf = wholeNumber(1, limits.timeoutSecondsMax, 'seconds');
 export const timeoutPerGibOf = wholeNumber(1, limits.timeoutSecondsPerGibMax, 'seconds');
 export const stallTimeoutOf = wholeNumber(1, limits.stallSecondsMax, 'seconds');
 export const seconds = (max: number) => wholeNumber(1, max, 'seconds');
+export const eventIdOf = wholeNumber(0, 999_999_999_999_999, 'the id of an event');
 export const portBaseOf = wholeNumber(1, 65_532, 'ports');
 
 export const proofOf = (text: string): string => {

@@ -129,6 +129,8 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['migrate web http://b:7802 --timeout-suspend --timeout-action cancel'],
     ['migrate web http://b:7802 --dname a/b'],
     ['migrate web http://b:7802 --id ../m1'],
+    ['event --after x'],
+    ['event --after -1'],
     ['migration show m/1'],
     ['migration list --state lost'],
     ['migration set m1'],
@@ -161,6 +163,7 @@ describe('help', () => {
     ...['define', 'create', 'list', 'show', 'dumpxml', 'start', 'suspend', 'resume', 'shutdown', 'destroy', 'undefine'].map(
       (name) => `domain ${name}`,
     ),
+    'event',
     'migrate',
     ...['list', 'show', 'watch', 'cancel', 'set', 'force-complete', 'forget', 'resolve'].map((name) => `migration ${name}`),
   ];

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addDomainCommands } from './domain/domain-commands.js';
+import { addEventCommand } from './event/event-command.js';
 import { examples } from './examples.js';
 import { addHostCommands } from './host/host-commands.js';
 import type { Room } from './leaf.js';
@@ -41,6 +42,7 @@ export function programOf(room: Room, version: string): Command {
     );
   addHostCommands(program, room);
   addDomainCommands(program, room);
+  addEventCommand(program, room);
   addMigrateCommand(program, room);
   addMigrationCommands(program, room);
   return program;

@@ -32,6 +32,8 @@ export const incomingJournal = z.object({
       persist: z.boolean(),
     })
     .nullable(),
+  /** The configuration that was here before ours was to take its place; null when ours never was. */
+  configBefore: z.object({ xml: z.string().nullable() }).nullable().default(null),
   transport: z.enum(['direct', 'tunnelled']),
   driver: z.enum(['peer-to-peer', 'managed']),
   flags: z.array(z.string()),

@@ -18,10 +18,12 @@ import {
 import { LiveMigration, type Log } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Handover } from './handover.js';
+import { IncomingEvents } from './incoming-events.js';
 import type { IncomingJournal } from './incoming-journal.js';
 import { IncomingMigration } from './incoming-migration.js';
 import { firstResource, resourceOf } from './incoming-resource.js';
 import { leasePort } from './lease-port.js';
+import { Persistence } from './persistence.js';
 import { askSource } from './source-question.js';
 import { IncomingStream } from './stream.js';
 import { StreamWatch } from './stream-watch.js';
@@ -37,8 +39,10 @@ export class Incoming {
   readonly migration: IncomingMigration;
   readonly live: LiveMigration;
   readonly log: Log;
+  readonly events: IncomingEvents;
   readonly #context: DestinationContext;
   readonly #handover: Handover;
+  readonly #persistence: Persistence;
   #journal: IncomingJournal;
   #writes: Promise<unknown> = Promise.resolve();
   #starting: Promise<unknown> = Promise.resolve();
@@ -64,6 +68,13 @@ export class Incoming {
     this.log = context.log.child({ migrationId: journal.record.key.id, side: 'destination' });
     this.live = new LiveMigration(context.clock, firstResource(context, journal));
     this.#handover = new Handover(context, journal.record.key, this.log);
+    this.events = new IncomingEvents(context.events, journal.domain ?? { uuid: '', name: '' });
+    this.#persistence = new Persistence({
+      configs: context.configs,
+      events: this.events,
+      journal: () => this.#journal,
+      write: (change) => this.#write(change),
+    });
     this.migration = new IncomingMigration(journal.record, {
       clock: context.clock,
       faults: context.faults,
@@ -228,12 +239,28 @@ export class Incoming {
     throw new VmferryError('migration-aborted', `The migration ${id} is ending here already, and takes no source any more.`);
   }
 
-  /** Finish with the right permit: resolves when the record is decided, or kept open by a hold, or the signal aborts. */
+  /**
+   * Finish with the right permit: the configuration is kept before the guest may run (S13). Resolves when the record is decided, or kept open
+   * by a hold, or the signal aborts. Throws `persist-failed`; nothing is committed then, and the hold rule has begun.
+   */
   async finish(permit: Permit, signal: AbortSignal): Promise<void> {
     this.live.enter('finish', 'destination');
+    if (this.migration.record.decision === 'open') await this.#persistBefore(signal);
     await this.migration.dispatch({ t: 'finish', permit });
     await this.migration.until((m) => isFinal(m.record) || m.held !== null, signal);
     if (isFinal(this.migration.record)) await Promise.race([this.#kept, this.migration.concluded()]);
+  }
+
+  async #persistBefore(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#persistence.keep();
+    } catch (thrown) {
+      const error = VmferryError.from(thrown);
+      this.#error ??= error;
+      this.log.error('the configuration could not be kept; the migration is to be aborted', { error });
+      await this.wantAbort('the configuration could not be kept', signal);
+      throw error;
+    }
   }
 
   /** Finish(cancelled), an abort-unless-committed question, a lost session: the wish starts the hold rule. */
@@ -313,6 +340,10 @@ export class Incoming {
     await this.#context.faults('D12');
     if ((await this.#look()) === 'loaded') {
       this.#watch?.loaded();
+      // While the source journals its permit; Finish looks again, and tells what is wrong.
+      this.#persistence
+        .foresee()
+        .catch((error: unknown) => this.log.warn('the configuration that is to be replaced cannot be journalled yet', { error }));
       await this.migration.dispatch({ t: 'qemu-loaded' });
     }
   }
@@ -385,18 +416,18 @@ export class Incoming {
     await this.#starting;
     this.#watch?.stop();
     if (record.decision === 'committed') await this.#concludeCommitted(record);
-    else await this.#giveBack();
+    else await this.#giveBack(record);
     await this.#write({ concluded: true, finishedAt: this.#context.clock.wall().toISOString() });
     this.#tell(this.migration.state);
     this.#context.metrics.ended(this.live.value);
   }
 
   async #concludeCommitted(record: OutcomeRecord): Promise<void> {
-    const { configs, faults } = this.#context;
     const { domain } = this.#journal;
     if (domain === null) return;
-    if (domain.persist) await configs.write(domain.uuid, domain.xml);
-    await faults('D18');
+    // Kept in Finish already, unless the record was committed by evidence.
+    await this.#persistence.keep();
+    await this.#context.faults('D18');
     this.#keep();
     const paused = record.mode === 'paused';
     if (this.#guest !== null) {
@@ -404,6 +435,9 @@ export class Incoming {
         state: paused ? 'paused' : 'running',
         reason: paused ? 'user' : 'migrated',
       });
+    }
+    this.events.committed(record.mode);
+    if (this.#guest !== null) {
       // QEMU announces at load only; switches are to learn the new port from now on (qemu-behaviour, T6).
       if (!paused)
         await this.#guest.announce().catch((error: unknown) => this.log.warn('the guest could not be announced', { error }));
@@ -413,10 +447,18 @@ export class Incoming {
   }
 
   /** Aborted or unknown: QEMU's exit is proven, then everything it held here is given back. The source's files keep their labels. */
-  async #giveBack(): Promise<void> {
+  async #giveBack(record: OutcomeRecord): Promise<void> {
     const { domain } = this.#journal;
     if (domain === null) return;
     await this.#kill();
+    await this.#giveBackHoldings(domain);
+    // A client that went away is libvirt's autodestroy (S18).
+    this.events.ended(this.#error?.code === 'session-lost' ? 'destroyed' : 'failed');
+    // Whose guest may have run here keeps its configuration: a person decides about it.
+    if (record.decision === 'aborted') await this.#persistence.putBack();
+  }
+
+  async #giveBackHoldings(domain: NonNullable<IncomingJournal['domain']>): Promise<void> {
     const definition = parseDomain(domain.xml);
     const status = this.#guest?.status ?? (await this.#context.guestHost.statuses.read(domain.uuid));
     if (status?.migration?.nonce !== this.#journal.record.key.nonce) return;

@@ -250,6 +250,7 @@ export class Incomings {
       createdAt: now,
       protocol: 'v3',
       domain: null,
+      configBefore: null,
       transport: 'direct',
       driver: 'managed',
       flags: [],

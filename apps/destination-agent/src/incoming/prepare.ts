@@ -77,6 +77,7 @@ async function openRecord(
       xml: formatDomain(definition),
       persist: flags.has('PERSIST_DEST') || configured,
     },
+    configBefore: null,
     transport: step.transport,
     driver: flags.has('PEER2PEER') ? 'peer-to-peer' : 'managed',
     flags: [...flags],
@@ -122,6 +123,7 @@ async function start(
   await context.faults('D3');
   incoming.refuseIfDecided();
   await context.auditor.domainStart(auditedOf(definition, guest.value.status.process.pid), 'migrated', true);
+  incoming.events.started();
   await context.faults('D8');
   return offered.value.reply;
 }

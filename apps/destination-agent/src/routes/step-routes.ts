@@ -64,6 +64,7 @@ const finishProblems = [
   'cookie-feature-unsupported',
   'same-host',
   'permit-invalid',
+  'persist-failed',
   'migration-aborted',
   'migration-cancelled',
   'migration-undecided',

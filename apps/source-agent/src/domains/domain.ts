@@ -1,6 +1,13 @@
 import type { DomainResource } from '@vmferry/api';
 import type { AuditReason } from '@vmferry/audit';
-import { type DomainDefinition, parseDomain, parseState, type StateWithReason } from '@vmferry/domain';
+import {
+  type DomainDefinition,
+  eventsBetween,
+  type LifecycleEvent,
+  parseDomain,
+  parseState,
+  type StateWithReason,
+} from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, type Guest, resourcesOf } from '@vmferry/guest';
 import type { Taint } from '@vmferry/host-state';
@@ -27,7 +34,7 @@ interface Tidying {
 
 /**
  * One domain of this host: its persistent configuration, when it has one, and its guest, when it is active. Every change of state
- * goes through here, so that status document, audit and resource agree.
+ * goes through here, so that status document, audit, events and resource agree.
  */
 export class Domain {
   readonly uuid: string;
@@ -40,6 +47,8 @@ export class Domain {
   /** The process of a guest whose monitor has not answered since the agent was started. */
   #silent: ProcessIdentity | null = null;
   #inactive: StateWithReason = { state: 'shutoff', reason: 'unknown' };
+  /** The state that the lifecycle events have told of last. */
+  #told: StateWithReason = this.#inactive;
   #migration: DomainMigration | null = null;
   /** Why QEMU is about to end, when this agent ends it. */
   #ending: { readonly state: StateWithReason; readonly audit: AuditReason } | null = null;
@@ -114,6 +123,16 @@ export class Domain {
     this.#forgetIfNothing();
   }
 
+  /** The configuration was written or removed durably by whoever may do that: it is in force, and told. */
+  redefine(config: string | null): void {
+    const event: LifecycleEvent =
+      config === null
+        ? { event: 'undefined', detail: 'removed' }
+        : { event: 'defined', detail: this.#config === null ? 'added' : 'updated' };
+    this.#context.events.emit(this, event);
+    this.setConfig(config);
+  }
+
   setMigration(migration: DomainMigration | null): void {
     this.#migration = migration;
     this.#forgetIfNothing();
@@ -160,6 +179,27 @@ export class Domain {
     this.#inBackground(this.#gone);
   }
 
+  /** Tells of what has changed since it was told last; once the change is durable. */
+  tell(): void {
+    const { state } = this;
+    const panicked = this.#ending?.state.reason === 'crashed';
+    const events = eventsBetween(this.#told, state, { panicked });
+    this.#told = state;
+    for (const event of events) this.#context.events.emit(this, event);
+  }
+
+  /** The state was told before: by an earlier life of this agent, or by the destination-agent that the guest came in through. */
+  takeAsTold(): void {
+    this.#told = this.state;
+  }
+
+  /** The guest has ended while no agent was there to see it; `before` is what its status document still said. */
+  foundEnded(before: StateWithReason, now: StateWithReason): void {
+    this.#told = before;
+    this.#inactive = now;
+    this.tell();
+  }
+
   /**
    * Makes the state what QEMU's status says: after a restart of the agent, after a migration, and when the guest powers off or
    * panics, which leaves a stopped QEMU. While a migration has the domain in hand, it alone acts on a QEMU that stands still.
@@ -179,6 +219,7 @@ export class Domain {
   /** Writes the state of an active domain; durable before it is told. */
   async setState(state: StateWithReason): Promise<void> {
     await this.activeGuest().update(state);
+    this.tell();
   }
 
   /** Ends QEMU for `reason`; resolves when its exit is proven and what it held here is given back. */
@@ -220,6 +261,7 @@ export class Domain {
     this.#caveat = null;
     this.#guest = null;
     this.#inactive = o.state;
+    this.tell();
     if (this.#config !== null) this.#definition = parseDomain(this.#config);
     this.#forgetIfNothing();
   }

@@ -1,7 +1,8 @@
-import { type DomainDefinition, parseDomain } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain, parseState } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
+import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import { Domain } from './domain.js';
 import type { Lifecycle, StartWish } from './lifecycle.js';
@@ -115,10 +116,9 @@ export class Domains {
     return this.#inTurn(async () => {
       this.#refuseClash(definition.name, definition.uuid);
       await this.#context.configs.write(definition.uuid, settled);
-      const known = this.#byUuid.get(definition.uuid);
-      if (known === undefined) return this.#add({ config: settled, live: null });
-      known.setConfig(settled);
-      return known;
+      const domain = this.#byUuid.get(definition.uuid) ?? this.#add({ config: null, live: settled });
+      domain.redefine(settled);
+      return domain;
     });
   }
 
@@ -155,7 +155,7 @@ export class Domains {
     if (domain.config === null)
       throw new VmferryError('domain-not-found', `The domain ${domain.name} is transient: it has no configuration to remove.`);
     await this.#context.configs.remove(domain.uuid);
-    domain.setConfig(null);
+    domain.redefine(null);
   }
 
   /** Finds the guest of a status document again; one that has ended meanwhile is tidied up, and audited as found out after a restart. */
@@ -167,14 +167,24 @@ export class Domains {
     if (guest !== null) {
       domain.attach(guest);
       domain.caution(await caveatOf(guest));
+      domain.takeAsTold();
       if (status.migration === null) await domain.reconcile();
       return domain;
     }
     const definition = parseDomain(status.domainXml);
-    await this.#context.auditor.domainStop(auditedOf(definition, status.process.pid), 'crashed', false);
+    const reason = await this.#endOf(status);
+    await this.#context.auditor.domainStop(auditedOf(definition, status.process.pid), reason, reason !== 'crashed');
     await disposeHoldings(this.#context.guestHost, definition, status, { migrated: status.migration !== null });
+    domain.foundEnded(parseState(status.state, status.reason), { state: 'shutoff', reason });
     if (config === null) this.#byUuid.delete(status.uuid);
     return domain;
+  }
+
+  /** Why a QEMU is gone that nobody saw end: what its migration had journalled to do with it, else it has crashed. */
+  async #endOf({ migration }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed'> {
+    const journal = migration?.role === 'source' ? await this.#context.journals.read(keyName(migration)) : null;
+    if (journal?.machine.stage === 'leaving') return 'migrated';
+    return journal?.machine.destroyIntended === true ? 'destroyed' : 'crashed';
   }
 
   #inTurn<T>(act: () => T | Promise<T>): Promise<T> {

@@ -125,6 +125,7 @@ export class Lifecycle {
       await locks.acquire(domain.uuid, resourcesOf(domain.uuid));
       if (!paused) await guest.qmp.execute('cont', {});
       await auditor.domainStart(audited(guest.status.process.pid), 'booted', true);
+      domain.tell();
     } catch (thrown) {
       await auditor.domainStart(audited(), 'booted', false);
       await domain.end({ state: 'shutoff', reason: 'failed' }, 'failed');

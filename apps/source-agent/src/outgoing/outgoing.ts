@@ -416,18 +416,10 @@ export class Outgoing implements DomainMigration {
     });
   }
 
-  /** Opens the channel while the peer is asked for its record: both are needed before QEMU is told to migrate, in no order. */
+  /** Nobody is connected to on the word of a cookie alone: the record that it names has to know the migration first (threats, row 6). */
   async #openChannel(peer: CookiePeer, stream: CookieStream): Promise<Channel> {
-    const opening = openChannel(this.#context, this.#journal.transport, this.id, stream);
-    // Its failure is told below, or is of no interest any more.
-    opening.catch(() => undefined);
-    try {
-      await this.#refuseUnlessOpen(peer);
-    } catch (thrown) {
-      opening.then(giveUp, () => undefined);
-      throw thrown;
-    }
-    return opening;
+    await this.#refuseUnlessOpen(peer);
+    return openChannel(this.#context, this.#journal.transport, this.id, stream);
   }
 
   /** Before QMP `migrate` the peer's record must say `open` (handover rule, "Around it"); in v2 this is also when it hears whose it is. */
@@ -565,6 +557,7 @@ export class Outgoing implements DomainMigration {
     const { faults } = this.#context;
     const { guest } = this.domain;
     if (guest !== null) {
+      if (guest.alive) await this.#notePause();
       await guest.kill();
       await faults('S19');
       await this.domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'migrated' }, audit: 'migrated' });
@@ -623,11 +616,15 @@ export class Outgoing implements DomainMigration {
       await this.#context.faults('S11');
       await this.machine.until(({ journal }) => journal.stage !== 'performing', AbortSignal.timeout(permitFirstMs));
       const { stage } = this.machine.journal;
-      if (stage !== 'performing' && stage !== 'permitted') return;
-      if (this.domain.state.state === 'running') await this.domain.setState({ state: 'paused', reason: 'migration' });
+      if (stage === 'performing' || stage === 'permitted') await this.#notePause();
     };
     follow().catch((error: unknown) => this.log.warn('the state of the stopped guest could not be written', { error }));
   };
+
+  /** S22: a guest that has completed stands still until its migration is decided, whether its STOP was seen or not; told once. */
+  async #notePause(): Promise<void> {
+    if (this.domain.state.state === 'running') await this.domain.setState({ state: 'paused', reason: 'migration' });
+  }
 
   #tell(state: SourceState): void {
     this.live.update('phase', resourceOf(this.#context, this.#journal, state, this.#error));
