@@ -6,10 +6,10 @@ import type { LifecycleEvent } from '@vmferry/domain';
  * follows a decision is done again after a restart of the agent; the log of the events says what was told before, so that each is told once.
  */
 export class IncomingEvents {
-  readonly #events: LifecycleEvents;
+  readonly #events: Pick<LifecycleEvents, 'emit' | 'lifeOf'>;
   readonly #domain: EventDomain;
 
-  constructor(events: LifecycleEvents, domain: EventDomain) {
+  constructor(events: Pick<LifecycleEvents, 'emit' | 'lifeOf'>, domain: EventDomain) {
     this.#events = events;
     this.#domain = domain;
   }

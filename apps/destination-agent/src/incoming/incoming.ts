@@ -255,7 +255,7 @@ export class Incoming {
     try {
       await this.#persistence.keep();
     } catch (thrown) {
-      const error = VmferryError.from(thrown);
+      const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'finish' });
       this.#error ??= error;
       this.log.error('the configuration could not be kept; the migration is to be aborted', { error });
       await this.wantAbort('the configuration could not be kept', signal);

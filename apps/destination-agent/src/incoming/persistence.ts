@@ -59,7 +59,6 @@ export class Persistence {
       const { message } = VmferryError.from(cause);
       throw new VmferryError('persist-failed', `The configuration of domain ${domain.name} could not be kept here: ${message}`, {
         cause,
-        side: 'destination',
       });
     }
     this.#ports.events.defined(this.#ports.journal().configBefore?.xml == null ? 'added' : 'updated');
