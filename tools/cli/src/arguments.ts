@@ -1,4 +1,4 @@
-import { domainName, domainRef, httpUrl, limits, migrationId, migrationState, type z } from '@vmferry/api';
+import { attachDomain, domainName, domainRef, httpUrl, limits, migrationId, migrationState, type z } from '@vmferry/api';
 import { InvalidArgumentError } from 'commander';
 
 /** Parses an argument by the schema that the agent will check it with, so that a mistake is a usage error before anything is sent. */
@@ -29,6 +29,8 @@ export const migrationIdOf = checked(migrationId);
 export const domainOf = checked(domainRef);
 export const domainNameOf = checked(domainName);
 export const stateOf = (text: string) => checked(migrationState)(text.toUpperCase().replaceAll('-', '_'));
+export const pidOf = wholeNumber(1, limits.pidMax, 'a process id');
+export const socketPathOf = checked(attachDomain.shape.monitor);
 export const bandwidthOf = wholeNumber(1, limits.bandwidthMibPerSecMax, 'MiB/s');
 export const downtimeOf = wholeNumber(1, limits.downtimeMsMax, 'milliseconds');
 export const seconds = (max: number) => wholeNumber(1, max, 'seconds');
