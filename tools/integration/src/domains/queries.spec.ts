@@ -1,9 +1,11 @@
 import { VmferryError } from '@vmferry/errors';
+import { isStopped } from '@vmferry/lab';
 import { systemClock } from '@vmferry/seams';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
 import { untilSource } from '../checks/resources.js';
 import { expectSecond } from '../scenarios/scenario.js';
+import { eventually } from '../world/eventually.js';
 import { endless, migrate, modes } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
@@ -109,4 +111,20 @@ it('S9: the last job of a guest that has left is told as completed where its con
     if (world.here === world.b) await leave();
     await leave();
     expect((await world.a.sourceClient().job(world.uuid)).last).toMatchObject({ type: 'completed', kind: 'migration-out' });
+  }));
+
+it('S9: after a restart of its agent the job is told with the phase that the journal of its migration has', () =>
+  inWorld(async (world) => {
+    const { source } = world.here;
+    await world.arm(source, 'S14=freeze');
+    const run = migrate(world, { mode: 'p2p-direct' });
+    await eventually(() => expect(isStopped(source.pid), 'the permit was journalled').toBe(true));
+    // As long as nobody answers for the record, the source can decide nothing.
+    await run.to.destination.kill();
+    await source.kill();
+    await source.start();
+    const { current } = await run.from.sourceClient().job(world.uuid);
+    expect(current).toMatchObject({ kind: 'migration-out', type: 'unbounded', phase: 'perform3_done' });
+    await run.to.destination.start();
+    await expectSettled(world, run);
   }));
