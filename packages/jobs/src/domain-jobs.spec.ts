@@ -32,6 +32,15 @@ describe('DomainJobs', () => {
     expect(clock.timers).toBe(0);
   });
 
+  it('S10: ending a sync job twice does not end that of somebody else', async () => {
+    const first = await jobs.begin('modify', 'alice');
+    await first();
+    await jobs.begin('modify', 'bob');
+    await first();
+    expect(jobs.state.sync).toMatchObject({ owner: 'bob' });
+    expect(await settled(jobs.begin('query', 'carol'))).toBe(false);
+  });
+
   it('S10: checks the mask again after the wait: a modify does not slip in beside an async job that began meanwhile', async () => {
     const first = await jobs.begin('query', 'alice');
     const migration = jobs.beginAsync('migration-out', '10.0.0.1');
@@ -164,7 +173,14 @@ describe('DomainJobs', () => {
     await expect(jobs.setMask(handle, [])).rejects.toMatchObject({ code: 'no-active-job' });
     const next = await jobs.beginAsync('migration-in', '10.0.0.2');
     await jobs.endAsync(handle);
-    expect(jobs.active).toMatchObject({ id: next.id });
+    const amount = { totalBytes: 1, processedBytes: 1, remainingBytes: 0 };
+    const progress = { type: 'bounded', timeRemainingMs: 0, data: amount, memory: amount, file: amount } as const;
+    await expect(jobs.nested(handle)).rejects.toMatchObject({ code: 'no-active-job' });
+    await expect(jobs.phase(handle, 'finish3')).rejects.toMatchObject({ code: 'no-active-job' });
+    await expect(jobs.setMask(handle, ['modify'])).rejects.toMatchObject({ code: 'no-active-job' });
+    expect(() => jobs.report(handle, progress)).toThrow(/no longer active/);
+    expect(jobs.state.async).toMatchObject({ id: next.id, phase: 'none', mask: ['destroy'] });
+    expect(jobs.info()).toMatchObject({ type: 'unbounded' });
   });
 
   it('refuses nested jobs once the guest is gone, also those that wait', async () => {
@@ -201,6 +217,14 @@ describe('DomainJobs', () => {
       jobs.report(handle, { type: 'bounded', timeRemainingMs: 0, data: amount, memory: amount, file: amount }),
     ).toThrow();
   });
+});
+
+it('S10: a job from before a restart is adopted beside no other', async () => {
+  const query = await jobs.begin('query', 'alice');
+  expect(() => jobs.adoptAsync('migration-out', 'perform3', new Date())).toThrow(/beside another job/);
+  await query();
+  jobs.adoptAsync('migration-out', 'perform3', new Date());
+  expect(() => jobs.adoptAsync('save', 'none', new Date())).toThrow(/beside another job/);
 });
 
 describe('the last job', () => {
@@ -268,6 +292,18 @@ describe('what is saved', () => {
     await expect(jobs.endAsync(handle)).rejects.toThrow('disk full');
     expect(jobs.active).toBeNull();
     await expect(jobs.beginAsync('save', 'alice')).rejects.toThrow('disk full');
+    expect(jobs.active).toBeNull();
+  });
+
+  it('S10: a change that could not be saved does not bring back a job that has ended meanwhile', async () => {
+    let fail: (error: Error) => void = () => undefined;
+    const writes = [Promise.resolve(), new Promise<void>((_, reject) => (fail = reject)), Promise.resolve()];
+    jobs = new DomainJobs({ clock, domain: 'web', onChange: () => writes.shift() ?? Promise.resolve() });
+    const handle = await jobs.beginAsync('migration-out', 'alice');
+    const phase = jobs.phase(handle, 'perform3');
+    await jobs.endAsync(handle);
+    fail(new Error('disk full'));
+    await expect(phase).rejects.toThrow('disk full');
     expect(jobs.active).toBeNull();
   });
 });

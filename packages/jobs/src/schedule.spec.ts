@@ -20,6 +20,7 @@ class Model {
   readonly requests: Expected[] = [];
   nowMs = 0;
   mask = 0;
+  guestAlive = true;
 
   sync(): Expected | undefined {
     return this.requests.find(({ asked, status }) => asked.t !== 'async' && status === 'runs');
@@ -52,6 +53,7 @@ class Model {
     const kind = active?.asked.t === 'async' ? active.asked.kind : undefined;
     const turn = this.sync() === undefined ? 'runs' : 'waits';
     if (asked.t === 'async') return active === undefined ? turn : 'waits';
+    if (asked.t === 'nested' && !this.guestAlive) return 'refused';
     if (asked.t === 'nested') return active !== undefined && this.requests.indexOf(active) === asked.of ? turn : 'refused';
     if (asked.job === 'abort' && (kind === undefined || kind === 'migration-in')) return 'refused';
     if (asked.job === 'migration-op' && kind !== 'migration-out') return 'refused';
@@ -90,11 +92,23 @@ class Bench {
   }
 
   async end(request: Expected | undefined): Promise<void> {
-    if (request === undefined) return;
+    const held = this.forget(request);
+    if (typeof held === 'function') await held();
+    else if (held !== undefined) await this.jobs.endAsync(held);
+  }
+
+  /** It is over; what it held is the caller's to give back. */
+  forget(request: Expected | undefined): Release | AsyncJobHandle | undefined {
+    if (request === undefined) return undefined;
     const index = this.model.requests.indexOf(request);
-    const held = this.held[index];
     request.status = 'ended';
     this.status[index] = 'ended';
+    return this.held[index];
+  }
+
+  /** Whoever ends what has ended already changes nothing, whatever has begun since. */
+  async endAgain(index: number): Promise<void> {
+    const held = this.status[index] === 'ended' ? this.held[index] : undefined;
     if (typeof held === 'function') await held();
     else if (held !== undefined) await this.jobs.endAsync(held);
   }
@@ -122,6 +136,9 @@ const step = fc.oneof(
   fc.record({ t: fc.constant('nested-now' as const) }),
   fc.record({ t: fc.constant('end-sync' as const) }),
   fc.record({ t: fc.constant('end-async' as const) }),
+  fc.record({ t: fc.constant('discard' as const) }),
+  fc.record({ t: fc.constant('end-again' as const), of: fc.nat(30) }),
+  fc.record({ t: fc.constant('guest' as const), alive: fc.boolean() }),
   fc.record({ t: fc.constant('mask' as const), jobs: fc.subarray<PlainJob>(['query', 'suspend', 'modify', 'abort']) }),
   fc.record({ t: fc.constant('time' as const), ms: fc.constantFrom(1, 10_000, 30_000) }),
 );
@@ -142,6 +159,14 @@ async function take(bench: Bench, each: Step): Promise<void> {
       return bench.end(model.sync());
     case 'end-async':
       return bench.end(active);
+    case 'discard':
+      bench.forget(active);
+      return jobs.discardAsync();
+    case 'end-again':
+      return bench.endAgain(each.of);
+    case 'guest':
+      model.guestAlive = each.alive;
+      return jobs.setGuestAlive(each.alive);
     case 'mask':
       if (active === undefined || jobs.active === null) return;
       model.mask = each.jobs.reduce((mask, job) => mask | bit[job], bit.destroy);
@@ -170,7 +195,7 @@ it('S10: over random schedules: who runs, who waits and who is refused is what t
         await bench.check();
       }
       expect(bench.clock.timers).toBe(0);
-      expect(bench.jobs.state).toEqual({ sync: null, async: null, guestAlive: true });
+      expect(bench.jobs.state).toEqual({ sync: null, async: null, guestAlive: bench.model.guestAlive });
     }),
     { numRuns: 300 },
   );

@@ -1,4 +1,5 @@
 import {
+  attachDomain,
   domainName,
   domainRef,
   ipAddress,
@@ -45,6 +46,8 @@ export const addressOf = checked(ipAddress);
 export const domainOf = checked(domainRef);
 export const domainNameOf = checked(domainName);
 export const stateOf = (text: string) => checked(migrationState)(text.toUpperCase().replaceAll('-', '_'));
+export const pidOf = wholeNumber(1, limits.pidMax, 'a process id');
+export const socketPathOf = checked(attachDomain.shape.monitor);
 export const bandwidthOf = wholeNumber(1, limits.bandwidthMibPerSecMax, 'MiB/s');
 export const downtimeOf = wholeNumber(1, limits.downtimeMsMax, 'milliseconds');
 export const timeoutOf = wholeNumber(1, limits.timeoutSecondsMax, 'seconds');

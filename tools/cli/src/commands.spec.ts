@@ -6,6 +6,29 @@ import { shell } from './spec/shell.js';
 const xml = '<domain/>';
 const files = { 'web.xml': xml };
 
+const amount = { totalBytes: 83_886_080, processedBytes: 41_943_040, remainingBytes: 41_943_040 };
+const report = {
+  type: 'bounded',
+  kind: 'migration-out',
+  phase: 'perform3',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  timeElapsedMs: 1_230,
+  timeRemainingMs: 2_000,
+  data: amount,
+  memory: amount,
+  file: amount,
+};
+const answersOf: Record<string, unknown> = {
+  '/v1/domains/web/block-stats': {
+    disks: [{ target: 'vda', readBytes: 512, readRequests: 1, writeBytes: 0, writeRequests: 0, flushRequests: 0 }],
+  },
+  '/v1/domains/web/block-info': {
+    disks: [{ target: 'vda', path: '/srv/web.img', capacityBytes: 1_024, allocationBytes: null, physicalBytes: 1_024 }],
+  },
+  '/v1/domains/web/memory-stats': { actualKib: 81_920, maximumKib: 81_920, balloon: true, rssKib: 40_960, unknown: 'not polled' },
+  '/v1/domains/web/job': { current: report, last: { ...report, type: 'failed', timeRemainingMs: null } },
+};
+
 /** Answers every request with what a route of this shape answers. */
 const obliging = () =>
   scriptedAgent(({ method, path }, res) => {
@@ -13,6 +36,8 @@ const obliging = () =>
     else if (path === '/v1/domains' && method === 'GET')
       json(res, 200, { domains: [domainOf(), domainOf({ name: 'off', state: 'shutoff', reason: 'shutdown', pid: null })] });
     else if (path.endsWith('/xml')) json(res, 200, { xml });
+    else if (path.endsWith('/monitor')) json(res, 200, { return: { status: 'running' } });
+    else if (answersOf[path] !== undefined) json(res, 200, answersOf[path]);
     else if (path.startsWith('/v1/domains')) json(res, 200, domainOf());
     else if (method === 'GET' && /^\/v1\/migrations(\?|$)/.test(path))
       json(res, 200, { migrations: [succeeded], nextCursor: null });
@@ -35,6 +60,18 @@ describe('what a command line asks of the agent', () => {
     ['domain shutdown web', 'POST', '/v1/domains/web/shutdown', null],
     ['domain destroy web', 'POST', '/v1/domains/web/destroy', null],
     ['domain undefine web', 'DELETE', '/v1/domains/web', null],
+    ['domain blkstat web', 'GET', '/v1/domains/web/block-stats', null],
+    ['domain blkinfo web', 'GET', '/v1/domains/web/block-info', null],
+    ['domain memstat web', 'GET', '/v1/domains/web/memory-stats', null],
+    ['domain jobinfo web', 'GET', '/v1/domains/web/job', null],
+    ['domain jobabort web', 'POST', '/v1/domains/web/job/abort', null],
+    ['domain attach web.xml --pid 7 --monitor /run/m', 'POST', '/v1/domains/attach', { xml, pid: 7, monitor: '/run/m' }],
+    [
+      'domain qemu-monitor-command web {"execute":"query-status"}',
+      'POST',
+      '/v1/domains/web/monitor',
+      { execute: 'query-status', arguments: {} },
+    ],
     ['migration list --state needs-attention --domain web', 'GET', '/v1/migrations?state=NEEDS_ATTENTION&domain=web', null],
     ['migration show m1', 'GET', '/v1/migrations/m1', null],
     ['migration cancel m1', 'POST', '/v1/migrations/m1/cancel', null],
@@ -137,6 +174,11 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['migration resolve m1 --keep source'],
     ['migration resolve m1 --keep both --proof long-enough-text'],
     ['migration resolve m1 --keep source --proof short'],
+    ['domain attach web.xml --pid 7'],
+    ['domain attach web.xml --pid 0 --monitor /run/m'],
+    ['domain attach web.xml --pid 7 --monitor run/m'],
+    ['domain qemu-monitor-command web query-status'],
+    ['domain qemu-monitor-command web {}'],
     ['host up'],
     ['host up --state-dir /tmp/x --port-base 65533'],
     ['host up --state-dir /tmp/x --listen 127.0.0.1:80/x'],
@@ -164,6 +206,8 @@ describe('help', () => {
       (name) => `domain ${name}`,
     ),
     'event',
+    ...['blkstat', 'blkinfo', 'memstat', 'jobinfo', 'jobabort', 'attach', 'qemu-monitor-command'].map((name) => `domain ${name}`),
+
     'migrate',
     ...['list', 'show', 'watch', 'cancel', 'set', 'force-complete', 'forget', 'resolve'].map((name) => `migration ${name}`),
   ];
@@ -192,6 +236,34 @@ describe('answers', () => {
     written.out = '';
     await run('domain', 'list', '--all', '-c', agent.url);
     expect(written.out).toContain(' -      off    shut off\n');
+  });
+
+  it('of a domain at work name every disk, its memory and its job', async () => {
+    const agent = await obliging();
+    const { run, written } = shell();
+    for (const question of ['blkstat', 'blkinfo', 'memstat', 'jobinfo']) await run('domain', question, 'web', '-c', agent.url);
+    expect(written.out).toBe(
+      [
+        ' Target   Reads   Bytes read   Writes   Bytes written   Flushes',
+        '-'.repeat(65),
+        ' vda      1       512          0        0               0',
+        ' Target   Capacity   Allocation   Physical   Source',
+        '-'.repeat(59),
+        ' vda      1024       -            1024       /srv/web.img',
+        'Actual:    80.0 MiB (balloon)',
+        'Maximum:   80.0 MiB',
+        'Resident:  40.0 MiB',
+        'Unknown:   not polled',
+        'Job:               migration-out, bounded, in phase perform3',
+        '  Time elapsed:    1.23 s',
+        '  Time remaining:  2.00 s',
+        '  Memory:          40.0 MiB of 80.0 MiB, 40.0 MiB left',
+        'Last job:          migration-out, failed, in phase perform3',
+        '  Time elapsed:    1.23 s',
+        '  Memory:          40.0 MiB of 80.0 MiB, 40.0 MiB left',
+        '',
+      ].join('\n'),
+    );
   });
 
   it("are the agent's own words with --json", async () => {

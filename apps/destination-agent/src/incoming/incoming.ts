@@ -477,6 +477,7 @@ export class Incoming {
     const last = await auditor.lastControl(domain.uuid, pid);
     if (last === 'stop' || (last === null && !this.#restarted)) return;
     if (last === null) await auditor.domainStart(domain, 'recovered', true);
-    await auditor.domainStop(domain, 'failed', true);
+    // A client that went away is libvirt's autodestroy (S18).
+    await auditor.domainStop(domain, this.#error?.code === 'session-lost' ? 'destroyed' : 'failed', true);
   }
 }

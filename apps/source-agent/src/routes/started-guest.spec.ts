@@ -94,6 +94,12 @@ describe('the monitor', () => {
   });
 });
 
+it('what reaches around a definition takes the permission admin', async () => {
+  const { paths } = (await request(agent.url).get('/openapi.json')).body;
+  for (const path of ['/v1/domains/attach', '/v1/domains/{domain}/monitor'])
+    expect(paths[path].post.security).toEqual([{ bearer: ['admin'] }]);
+});
+
 it('has answered no problem that it does not declare', () => {
   expect(agent.logged.filter((line) => line.includes('does not declare'))).toEqual([]);
 });

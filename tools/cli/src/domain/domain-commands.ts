@@ -1,10 +1,12 @@
-import { limits } from '@vmferry/api';
 import type { SourceAgentClient } from '@vmferry/client';
-import { VmferryError } from '@vmferry/errors';
 import type { Command } from 'commander';
 import { domainOf } from '../arguments.js';
 import { examples } from '../examples.js';
-import { acts, type Call, connectOption, type Room } from '../leaf.js';
+import { acts, type Room } from '../leaf.js';
+import { addAdministering } from './administering.js';
+import { addAsking } from './asking.js';
+import { autodestroyHelp, type StartOptions, startAndStay } from './autodestroy.js';
+import { leafOf, nameOf, readXml } from './domain-leaf.js';
 import { domainFacts, domainTable, isActive } from './domain-text.js';
 
 /** `vmferry domain ...`: the domains of one host, in virsh's words. */
@@ -16,13 +18,8 @@ export function addDomainCommands(program: Command, room: Room): void {
   addDefining(domain, room);
   addLooking(domain, room);
   addActing(domain, room);
-}
-
-function leafOf(domain: Command, name: string, description: string): Command {
-  return domain
-    .command(name)
-    .description(description)
-    .addOption(connectOption('source-agent (default: VMFERRY_URL, else http://127.0.0.1:7801)'));
+  addAsking(domain, room);
+  addAdministering(domain, room);
 }
 
 function addDefining(domain: Command, room: Room): void {
@@ -45,13 +42,11 @@ function addDefining(domain: Command, room: Room): void {
   const create = leafOf(domain, 'create', 'start a transient domain from an XML file; its definition is gone when it stops')
     .argument('<file>', 'domain XML of at most 1 MiB; - reads stdin')
     .option('--paused', 'leave the guest paused')
-    .addHelpText('after', examples('domain create probe.xml', 'domain create probe.xml --paused'));
-  acts<{ paused?: true }>(room, create, async (call) => {
-    const made = await call
-      .source()
-      .createDomain({ xml: await readXml(call), transient: true, paused: call.options.paused === true });
-    call.print(`Domain '${made.name}' created from ${call.args[0]}\n`, made);
-    return undefined;
+    .option('--autodestroy', autodestroyHelp)
+    .addHelpText('after', examples('domain create probe.xml', 'domain create probe.xml --autodestroy'));
+  acts<StartOptions>(room, create, async (call) => {
+    const xml = await readXml(call);
+    return startAndStay(call, 'created', (wish) => call.source().createDomain({ xml, transient: true, ...wish }));
   });
 }
 
@@ -89,12 +84,9 @@ function addActing(domain: Command, room: Room): void {
   const start = leafOf(domain, 'start', 'start a defined domain')
     .argument('<domain>', 'name or uuid', domainOf)
     .option('--paused', 'leave the guest paused')
-    .addHelpText('after', examples('domain start web', 'domain start web --paused'));
-  acts<{ paused?: true }>(room, start, async (call) => {
-    const started = await call.source().start(nameOf(call), { paused: call.options.paused === true });
-    call.print(`Domain '${started.name}' started\n`, started);
-    return undefined;
-  });
+    .option('--autodestroy', autodestroyHelp)
+    .addHelpText('after', examples('domain start web', 'domain start web --paused', 'domain start web --autodestroy'));
+  acts<StartOptions>(room, start, (call) => startAndStay(call, 'started', (wish) => call.source().start(nameOf(call), wish)));
 
   addVerb(domain, room, 'suspend', 'stop the CPUs of a running domain; it stays in memory', 'suspended', (agent, name) =>
     agent.suspend(name),
@@ -135,16 +127,4 @@ function addVerb(domain: Command, room: Room, name: string, description: string,
     call.print(`Domain '${result.name}' ${done}\n`, result);
     return undefined;
   });
-}
-
-const nameOf = ({ args }: Call<unknown>): string => args[0] ?? '';
-
-async function readXml({ context, args }: Call<unknown>): Promise<string> {
-  const path = args[0] ?? '-';
-  const xml = await context.readInput(path);
-  if (Buffer.byteLength(xml) <= limits.domainXmlBytesMax) return xml;
-  throw new VmferryError(
-    'xml-too-large',
-    `${path} has more than ${limits.domainXmlBytesMax} bytes, which no domain definition may have.`,
-  );
 }

@@ -1,4 +1,4 @@
-import type { DomainResource } from '@vmferry/api';
+import type { DomainJob, DomainResource, MemoryStats } from '@vmferry/api';
 import { factsText, tableText } from '../output/table.js';
 import { bytesText, durationText } from '../output/units.js';
 
@@ -35,8 +35,40 @@ export function domainFacts(domain: DomainResource): string {
     ['Persistent', domain.persistent ? 'yes' : 'no'],
     ['Job', domain.job === null ? 'none' : `${domain.job.kind}, ${domain.job.phase}, for ${durationText(domain.job.elapsedMs)}`],
     ['Migration', domain.migrationId ?? 'none'],
+    ...(domain.autodestroy ? [['Autodestroy', 'yes'] as const] : []),
+    ...(domain.tainted.length === 0 ? [] : [['Tainted', domain.tainted.join(', ')] as const]),
     ...(domain.warning === null ? [] : [['Warning', domain.warning] as const]),
   ]);
+}
+
+/** `virsh domblkinfo` prints bytes; what is not known is a dash. */
+export const sizeText = (bytes: number | null): string => (bytes === null ? '-' : String(bytes));
+
+/** `virsh dommemstat`. */
+export function memoryFacts({ actualKib, maximumKib, balloon, rssKib, unknown }: MemoryStats): string {
+  return factsText([
+    ['Actual', `${bytesText(actualKib * 1_024)}${balloon ? ' (balloon)' : ''}`],
+    ['Maximum', bytesText(maximumKib * 1_024)],
+    ['Resident', bytesText(rssKib * 1_024)],
+    ['Unknown', unknown],
+  ]);
+}
+
+/** `virsh domjobinfo`. */
+export function jobFacts({ current, last }: DomainJob): string {
+  const told = [['Job', current] as const, ...(last === null ? [] : [['Last job', last] as const])];
+  return factsText(told.flatMap(([title, report]) => reportFacts(title, report)));
+}
+
+function reportFacts(title: string, { type, kind, phase, memory, ...times }: DomainJob['current']): [string, string][] {
+  if (kind === null) return [[title, type]];
+  const { totalBytes, processedBytes, remainingBytes } = memory;
+  return [
+    [title, `${kind}, ${type}, in phase ${phase}`],
+    ['  Time elapsed', durationText(times.timeElapsedMs)],
+    ...(times.timeRemainingMs === null ? [] : [['  Time remaining', durationText(times.timeRemainingMs)] as [string, string]]),
+    ['  Memory', `${bytesText(processedBytes)} of ${bytesText(totalBytes)}, ${bytesText(remainingBytes)} left`],
+  ];
 }
 
 const pidText = ({ pid }: DomainResource): string => (pid === null ? '-' : String(pid));

@@ -9,6 +9,8 @@ const hints: Partial<Record<ErrorCode, string>> = {
   'not-found': 'is it the URL of a source-agent? GET URL/version tells what it is of',
   'domain-running': '`vmferry domain shutdown` or `vmferry domain destroy` ends it',
   'domain-not-running': '`vmferry domain start` starts it',
+  'domain-autodestroy': 'destroy it, and start it without --autodestroy',
+  'no-active-job': '`vmferry domain jobinfo` shows the last job',
   'already-migrating': '`vmferry migration list` shows the migration',
   'migration-not-found': '`vmferry migration list` shows the migrations that this agent knows',
   'migration-live': '`vmferry migration cancel` asks it to stop',
