@@ -24,7 +24,7 @@ import { Outgoings } from './outgoing/outgoings.js';
 import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { domainControlRoutes } from './routes/domain-control-routes.js';
 import { adoptionRoute, domainReadRoutes, domainRoutes } from './routes/domain-routes.js';
-import { migrateRoute, migrationRoutes } from './routes/migration-routes.js';
+import { checkRoute, migrateRoute, migrationRoutes } from './routes/migration-routes.js';
 import { evidenceRoute, stepRoutes } from './routes/step-routes.js';
 
 const packageVersion = '0.1.0';
@@ -76,6 +76,8 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
       ...domainReadRoutes(domains),
       ...domainRoutes(context, domains),
       ...domainControlRoutes(context, domains, lifecycle),
+      // Before the routes of a migration, whose id it would be.
+      checkRoute(context, domains, outgoings),
       ...migrationReadRoutes('outgoing', outgoings),
       migrateRoute(context, outgoings, peerToPeer(context)),
       ...migrationRoutes(outgoings, replies),

@@ -1,3 +1,4 @@
+export { blockerOf } from './check-finding.js';
 export { MigrationMetrics } from './migration-metrics.js';
 export { migrationReadRoutes } from './migration-read-routes.js';
 export { type OpenHost, openHost } from './open-host.js';

@@ -34,16 +34,33 @@ export async function acceptPrepare(
   transport: 'direct' | 'tunnelled',
 ): Promise<AcceptedPrepare> {
   const key = { id, nonce: body.nonce };
-  const flags = parseFlags(body.flags ?? []);
-  checkTransport(context, flags, transport);
+  const flags = readFlags(context, body, transport);
   if (body.session !== undefined) context.sessions.require(body.session);
   const original = parseDomain(body.xml);
+  const cookie = readCookie(context, key, body, original);
+  const definition = await readDefinition(context, body, original);
+  await refuseDuplicate(context, key, definition);
+  return { key, flags, definition, sourceName: original.name, ...cookie, session: body.session ?? null };
+}
+
+export function readFlags(context: DestinationContext, body: PrepareRequest, transport: 'direct' | 'tunnelled'): MigrationFlags {
+  const flags = parseFlags(body.flags ?? []);
+  checkTransport(context, flags, transport);
+  return flags;
+}
+
+export function readCookie(
+  { host, locks }: DestinationContext,
+  key: MigrationKey,
+  body: PrepareRequest,
+  { name, uuid }: DomainDefinition,
+): Pick<AcceptedPrepare, 'cookie' | 'permitDigest' | 'source' | 'offeredLease'> {
   const cookie = decodeCookie(cookieFromBase64(body.cookie), {
-    name: original.name,
-    uuid: original.uuid,
-    localHostName: context.host.hostName,
-    localHostUuid: context.host.hostUuid,
-    lockDriver: { name: context.locks.name, usesState: context.locks.usesState },
+    name,
+    uuid,
+    localHostName: host.hostName,
+    localHostUuid: host.hostUuid,
+    lockDriver: { name: locks.name, usesState: locks.usesState },
     migration: key,
   });
   const { permitDigest, peer } = cookie.vmferry ?? {};
@@ -53,22 +70,24 @@ export async function acceptPrepare(
       'The cookie of Begin names no permit digest or no source agent; this Prepare is not of protocol v3.',
     );
   }
-  const renamed = body.destinationName === undefined ? original : renameDomain(original, body.destinationName);
-  checkSupported(renamed);
-  const capabilities = await context.guestHost.capabilities(renamed);
-  const definition = assignAddresses(resolveMachine(renamed, capabilities.machineAliases));
-  await refuseDuplicate(context, key, definition);
   return {
-    key,
-    flags,
-    definition,
-    sourceName: original.name,
     cookie,
     permitDigest,
     source: { url: peer.url, storeId: peer.storeId },
-    offeredLease: cookie.lockState?.leases === undefined ? null : decodeLockState(cookie.lockState.leases, context.locks.name),
-    session: body.session ?? null,
+    offeredLease: cookie.lockState?.leases === undefined ? null : decodeLockState(cookie.lockState.leases, locks.name),
   };
+}
+
+/** The definition as it would run here: renamed, on a machine that this QEMU has, each device in its place. */
+export async function readDefinition(
+  context: DestinationContext,
+  body: PrepareRequest,
+  original: DomainDefinition,
+): Promise<DomainDefinition> {
+  const renamed = body.destinationName === undefined ? original : renameDomain(original, body.destinationName);
+  checkSupported(renamed);
+  const capabilities = await context.guestHost.capabilities(renamed);
+  return assignAddresses(resolveMachine(renamed, capabilities.machineAliases));
 }
 
 function checkTransport({ relay, host }: DestinationContext, flags: MigrationFlags, transport: 'direct' | 'tunnelled'): void {
@@ -84,7 +103,11 @@ function checkTransport({ relay, host }: DestinationContext, flags: MigrationFla
 }
 
 /** A domain of this name or uuid that is active here, or whose migration is not decided, is in the way. */
-async function refuseDuplicate(context: DestinationContext, key: MigrationKey, definition: DomainDefinition): Promise<void> {
+export async function refuseDuplicate(
+  context: DestinationContext,
+  key: MigrationKey,
+  definition: DomainDefinition,
+): Promise<void> {
   for (const { value: status } of await context.guestHost.statuses.list()) {
     if (status.uuid !== definition.uuid && status.name !== definition.name) continue;
     const same = `${status.name} (${status.uuid})`;

@@ -22,7 +22,7 @@ import { beginReplyOf, type OutgoingJournal } from './outgoing-journal.js';
 import { type PeerToPeer, refuseBadDestination } from './peer-to-peer.js';
 
 /** Libvirt's default limit is 300 ms; QEMU begins at 10 ms and is raised to this only when it must (qemu-behaviour). */
-const downtimeMsMaxDefault = 300;
+export const downtimeMsMaxDefault = 300;
 
 /** Finished migrations are told of for 30 days; what is older goes at the next start of the agent. */
 const keptMs = 30 * 24 * 3_600 * 1_000;
@@ -88,20 +88,23 @@ export class Outgoings {
     throw new VmferryError('migration-not-found', `There is no outgoing migration ${id} on ${this.#context.host.hostName}.`);
   }
 
+  /** Bytes per second of the last migration that succeeded on this way; null when none is known. */
+  lastRateTo(destinationAgent: string, transport: 'direct' | 'tunnelled'): number | null {
+    const last = this.list()
+      .map(({ journal }) => journal)
+      .filter((journal) => journal.outcome === 'committed' && journal.transport === transport)
+      .filter((journal) => journal.destinationAgent === destinationAgent && (journal.progress?.throughputBytesPerSec ?? 0) > 0)
+      .sort((a, b) => (a.finishedAt ?? '').localeCompare(b.finishedAt ?? ''))
+      .at(-1);
+    return last?.progress?.throughputBytesPerSec ?? null;
+  }
+
   /** POST /v1/migrations: everything that can be refused is refused here; then this agent drives the migration to its end. */
   async create(body: CreateMigration, principal: string, peers: PeerToPeer): Promise<Outgoing> {
     const id = body.id ?? this.#context.random.uuid();
-    this.#refuseTaken(id);
+    this.refuseTaken(id);
     const domain = await this.#domains.ofOrArriving(body.domain);
-    const begin: BeginRequest = {
-      domain: body.domain,
-      flags: [...new Set([...(body.flags ?? []), 'PEER2PEER'])],
-      ...(body.destinationName === undefined ? {} : { destinationName: body.destinationName }),
-      ...(body.xml === undefined ? {} : { xml: body.xml }),
-      ...(body.bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec: body.bandwidthMibPerSec }),
-      ...(body.downtimeMsMax === undefined ? {} : { downtimeMsMax: body.downtimeMsMax }),
-      ...(body.timeouts === undefined ? {} : { timeouts: body.timeouts }),
-    };
+    const begin = beginOf(body);
     const accepted = acceptBegin(this.#context, domain, begin);
     const destination = await refuseBadDestination(this.#context, body.destination);
     const session = peers.openSession(body.destination);
@@ -187,7 +190,7 @@ export class Outgoings {
 
   /** Accepts what `acceptBegin` has read: job, journal, cookie. Nothing of it stays when a part fails. */
   async #begin(id: string, body: BeginRequest, accepted: AcceptedBegin, as: BeginAs): Promise<Outgoing> {
-    this.#refuseTaken(id);
+    this.refuseTaken(id);
     this.#beginning.add(id);
     const { domain } = accepted;
     const owner = `migration ${id} of ${as.principal}`;
@@ -307,7 +310,8 @@ export class Outgoings {
     return this.#context.clock.wall().getTime() - Date.parse(finishedAt) > keptMs;
   }
 
-  #refuseTaken(id: string): void {
+  /** Throws `migration-exists`. */
+  refuseTaken(id: string): void {
     if (!this.#byId.has(id) && !this.#beginning.has(id)) return;
     throw new VmferryError(
       'migration-exists',
@@ -325,6 +329,19 @@ export class Outgoings {
 
 function isOver({ journal }: Outgoing): boolean {
   return hasEnded(journal.machine) && journal.finishedAt !== null;
+}
+
+/** The Begin of a migration that this agent drives. */
+export function beginOf(body: CreateMigration): BeginRequest {
+  return {
+    domain: body.domain,
+    flags: [...new Set([...(body.flags ?? []), 'PEER2PEER'])],
+    ...(body.destinationName === undefined ? {} : { destinationName: body.destinationName }),
+    ...(body.xml === undefined ? {} : { xml: body.xml }),
+    ...(body.bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec: body.bandwidthMibPerSec }),
+    ...(body.downtimeMsMax === undefined ? {} : { downtimeMsMax: body.downtimeMsMax }),
+    ...(body.timeouts === undefined ? {} : { timeouts: body.timeouts }),
+  };
 }
 
 function transportOf(flags: MigrationFlags): 'direct' | 'tunnelled' {

@@ -38,7 +38,7 @@ describe('Patience', () => {
 
     const dirtying = new Patience({ stallSeconds: 10 }, gib, 0);
     for (let atMs = 0; atMs < 10_000; atMs += 500) {
-      dirtying.progressed(atMs + 1, atMs > 2_000 ? false : true, atMs);
+      dirtying.progressed(atMs + 1, atMs <= 2_000, atMs);
       expect(dirtying.overdue(atMs)).toBeNull();
     }
     expect(dirtying.overdue(12_000)).toMatchObject({ what: 'stall' });
