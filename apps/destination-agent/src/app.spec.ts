@@ -59,6 +59,38 @@ describe('lifecycle events', () => {
   });
 });
 
+describe('a check of a Prepare', () => {
+  const disk =
+    "<devices><disk type='file' device='disk'><source file='/nowhere/disk.img'/><target dev='vda' bus='virtio'/></disk></devices>";
+  const xml = `<domain type='qemu'><name>a</name><uuid>${unknown}</uuid><memory unit='TiB'>16</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>${disk}</domain>`;
+
+  it('tells all that is in the way, with the codes of Prepare, and leaves no trace', async () => {
+    const body = { id: 'm1', nonce, cookie: '', flags: ['TUNNELLED'], xml };
+    const checked = await request(agent.url).post('/v1/migrations/check').send(body).expect(200);
+    expect(checked.body.blockers.map(({ code }: { code: string }) => code)).toEqual([
+      'invalid-argument',
+      'cookie-malformed',
+      'label-failed',
+    ]);
+    expect(checked.body).toMatchObject({
+      ok: false,
+      blockers: [{ side: 'destination' }, {}, { path: '/nowhere/disk.img' }],
+      warnings: [{ code: 'memory-short', side: 'destination' }],
+    });
+    expect(records()).toEqual([]);
+    const prepared = await request(agent.url)
+      .post('/v1/migrations/m1/prepare-tunnel')
+      .send({ nonce, cookie: '', flags: ['TUNNELLED'], xml });
+    expect(prepared.body.code, 'Prepare stops at the first of them').toBe('invalid-argument');
+  });
+
+  it('goes as far as what it can read', async () => {
+    const body = { id: 'm1', nonce, cookie: '', xml: '<domain' };
+    const checked = await request(agent.url).post('/v1/migrations/check').send(body).expect(200);
+    expect(checked.body.blockers).toMatchObject([{ code: 'xml-malformed' }]);
+  });
+});
+
 describe('a key that was never prepared', () => {
   it('is asked about by another store: no answer, and nothing is written', async () => {
     const { body } = await request(agent.url)

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import {
   type AgentOptions,
@@ -27,6 +28,7 @@ import type { DestinationContext } from './context.js';
 import { incomingJournal } from './incoming/incoming-journal.js';
 import { Incomings } from './incoming/incomings.js';
 import { Listening } from './incoming/listening.js';
+import { checkRoute } from './routes/check-route.js';
 import { recordRoutes } from './routes/record-routes.js';
 import { stepRoutes } from './routes/step-routes.js';
 import { streamRoute } from './routes/stream-route.js';
@@ -82,12 +84,15 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
       stallMs: options.stallTimeoutSeconds * 1_000,
       retryMs: options.retryMs,
     },
+    availableMemoryBytes,
     holdsLock: () => host.lock.holds(),
   };
   const incomings = new Incomings(context);
   const service = createService({
     app: 'destination-agent',
     routes: [
+      // Before the routes of a migration, whose id it would be.
+      checkRoute(context, incomings),
       ...migrationReadRoutes('incoming', incomings),
       ...stepRoutes(context, incomings),
       ...recordRoutes(context, incomings),
@@ -113,6 +118,11 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
 }
 
 const askTimeoutMs = 5_000;
+
+async function availableMemoryBytes(): Promise<number> {
+  const [, kib = '0'] = /^MemAvailable: +(\d+) kB$/m.exec(await readFile('/proc/meminfo', 'utf8')) ?? [];
+  return Number(kib) * 1_024;
+}
 
 function versionOf({ host, relay, protocols }: DestinationContext): VersionReply {
   const features = ['outcome-record', 'direct', ...(relay === null ? [] : ['tunnelled'])];

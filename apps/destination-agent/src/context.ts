@@ -45,6 +45,8 @@ export interface DestinationContext {
   readonly neighbour: SourceAgentClient | null;
   readonly sourceAgent: (url: string) => SourceAgentClient;
   readonly timers: Timers;
+  /** Memory of this host that a new process could have. */
+  readonly availableMemoryBytes: () => Promise<number>;
   /** True as long as this process holds the lock file of its state folder. */
   readonly holdsLock: () => boolean;
 }

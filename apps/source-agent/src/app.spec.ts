@@ -158,6 +158,8 @@ describe('what is not there', () => {
     ['get', '/v1/migrations/none/events', 'migration-not-found', undefined],
     ['post', '/v1/migrations/none/cancel', 'migration-not-found', {}],
     ['patch', '/v1/migrations/none/parameters', 'migration-not-found', { downtimeMsMax: 5 }],
+    ['post', '/v1/migrations/none/force-complete', 'migration-not-found', { strategy: 'pause' }],
+    ['post', '/v1/migrations/check', 'domain-not-found', { domain: 'none', destination: 'http://127.0.0.1:1' }],
     ['delete', '/v1/migrations/none', 'migration-not-found', undefined],
     ['post', '/v1/migrations/none/begin', 'domain-not-found', { domain: 'none' }],
     ['post', '/v1/migrations/none/perform2', 'domain-not-found', { domain: 'none', nonce, cookie: '' }],

@@ -31,7 +31,7 @@ import { outgoingJournal } from './outgoing/outgoing-journal.js';
 import { Outgoings } from './outgoing/outgoings.js';
 import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { adoptionRoute } from './routes/domain-routes.js';
-import { migrateRoute, migrationRoutes } from './routes/migration-routes.js';
+import { checkRoute, migrateRoute, migrationRoutes } from './routes/migration-routes.js';
 import { routesOfDomains } from './routes/routes-of-domains.js';
 import { questionRoutes, stepRoutes } from './routes/step-routes.js';
 
@@ -85,6 +85,8 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     app: 'source-agent',
     routes: [
       ...routesOfDomains(context, domains, lifecycle),
+      // Before the routes of a migration, whose id it would be.
+      checkRoute(context, domains, outgoings),
       ...migrationReadRoutes('outgoing', outgoings),
       migrateRoute(context, outgoings, peerToPeer(context)),
       ...migrationRoutes(outgoings, replies),

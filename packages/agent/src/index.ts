@@ -1,3 +1,4 @@
+export { blockerOf } from './check-finding.js';
 export { eventRoutes } from './events/event-routes.js';
 export { type EventDomain, LifecycleEvents } from './events/lifecycle-events.js';
 export { MigrationMetrics } from './migration-metrics.js';

@@ -13,8 +13,10 @@ export const domainName = z
   .max(limits.nameCharsMax)
   .regex(/^[^\s/\p{Cc}][^/\p{Cc}]*$/u, 'a name has no slash, no control character and does not begin with a space');
 
-/** A migration's id: the client may choose one; it names files, so its letters are few. */
-export const migrationId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, '1 to 64 letters, digits, - or _');
+/** A migration's id: the client may choose one; it names files, so its letters are few. `check` is a route of its own. */
+export const migrationId = z
+  .string()
+  .regex(/^(?!check$)[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, '1 to 64 letters, digits, - or _, and not "check"');
 
 /** The 128 random bits from Begin that make a migration's key unique (handover rule, "Around it"). */
 export const nonce = z.string().regex(/^[0-9a-f]{32}$/, '32 lower-case hex digits');

@@ -20,9 +20,12 @@ describe('the words of the contract', () => {
     expect(accepts(api.domainName, name)).toBe(false);
   });
 
-  it.each(['..', 'a/b', '', '-a', 'x'.repeat(65), 'a.b'])('refuses the migration id %j, which names files', (id) => {
-    expect(accepts(api.migrationId, id)).toBe(false);
-  });
+  it.each(['..', 'a/b', '', '-a', 'x'.repeat(65), 'a.b', 'check'])(
+    'refuses the migration id %j, which names files and routes',
+    (id) => {
+      expect(accepts(api.migrationId, id)).toBe(false);
+    },
+  );
 
   it('bounds every number', () => {
     fc.assert(

@@ -1,3 +1,4 @@
+export * from './check.js';
 export * from './common.js';
 export * from './domain.js';
 export * from './domain-queries.js';

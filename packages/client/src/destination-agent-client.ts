@@ -1,6 +1,9 @@
 import {
   type AcknowledgeRequest,
   type BindRequest,
+  type CheckPrepareReply,
+  type CheckPrepareRequest,
+  checkPrepareReply,
   type Finish2Request,
   type FinishReply,
   type FinishRequest,
@@ -23,6 +26,11 @@ import { MigrationClient } from './migration-client.js';
 
 /** The destination-agent: the destination's side of a migration. */
 export class DestinationAgentClient extends MigrationClient implements DestinationEnd {
+  /** All that is in the way of a Prepare; nothing happens. */
+  checkPrepare(body: CheckPrepareRequest, options: CallOptions = {}): Promise<CheckPrepareReply> {
+    return this.caller.call({ method: 'post', path: '/v1/migrations/check', body, reply: checkPrepareReply, ...options });
+  }
+
   prepare(id: string, body: PrepareRequest, options: CallOptions = {}): Promise<PrepareReply> {
     return this.step(id, 'prepare', body, prepareReply, options);
   }

@@ -28,11 +28,13 @@ import {
   evidenceReply,
   type ForceComplete,
   type MemoryStats,
+  type MigrationCheck,
   type MigrationParameters,
   type MigrationResource,
   type MonitorCommand,
   type MonitorReply,
   memoryStats,
+  migrationCheck,
   migrationResource,
   monitorReply,
   type Perform2Reply,
@@ -128,6 +130,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
   /** Starts a peer-to-peer migration; the answer is its resource, as it is at once. */
   migrate(body: CreateMigration, options: CallOptions = {}): Promise<MigrationResource> {
     return this.caller.call({ method: 'post', path: '/v1/migrations', body, reply: migrationResource, ...options });
+  }
+
+  /** All that is in the way of this migration at both hosts, and how it would go; nothing happens. */
+  checkMigration(body: CreateMigration, options: CallOptions = {}): Promise<MigrationCheck> {
+    return this.caller.call({ method: 'post', path: '/v1/migrations/check', body, reply: migrationCheck, ...options });
   }
 
   cancelMigration(id: string, options: CallOptions = {}): Promise<MigrationResource> {

@@ -1,7 +1,7 @@
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { checkSupported, type DomainDefinition, formatDomain, type StateWithReason } from '@vmferry/domain';
-import { VmferryError } from '@vmferry/errors';
+import { Findings, VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { commandLine, killProcess, type LaunchedProcess, launch, logTail, type ProcessIdentity } from '@vmferry/hypervisor';
 import { checkUnixSocketPath, closeFd } from '@vmferry/posix';
@@ -27,15 +27,7 @@ export interface StartGuest {
  */
 export async function startGuest(host: GuestHost, o: StartGuest): Promise<Guest> {
   const { definition } = o;
-  checkSupported(definition);
-  const capabilities = await host.capabilities(definition);
-  const paths = pathsOf(host, definition.uuid);
-  const { argv } = commandLine(definition, {
-    incoming: o.incoming,
-    monitors: paths.monitors,
-    capabilities,
-    runtimeDir: paths.runtimeDir,
-  });
+  const { argv, paths } = await plan(host, definition, o.incoming);
   await makeFolders(host, paths);
   let started: { process: LaunchedProcess; status: DomainStatus } | null = null;
   try {
@@ -54,6 +46,26 @@ export async function startGuest(host: GuestHost, o: StartGuest): Promise<Guest>
   } catch (thrown) {
     throw await undo(host, o, paths, started, thrown);
   }
+}
+
+/** All that would be in the way of `startGuest` before QEMU itself has its say, found without changing anything. */
+export async function obstaclesTo(host: GuestHost, definition: DomainDefinition): Promise<readonly VmferryError[]> {
+  const findings = new Findings();
+  await findings.later(() => plan(host, definition, true));
+  return [...findings.errors, ...(await host.security.faults(labelledDomain(definition)))];
+}
+
+/** What QEMU is going to be executed as, and where its files are; nothing is made yet. */
+async function plan(
+  host: GuestHost,
+  definition: DomainDefinition,
+  incoming: boolean,
+): Promise<{ readonly argv: readonly string[]; readonly paths: GuestPaths }> {
+  checkSupported(definition);
+  const capabilities = await host.capabilities(definition);
+  const paths = pathsOf(host, definition.uuid);
+  const { monitors, runtimeDir } = paths;
+  return { argv: commandLine(definition, { incoming, monitors, capabilities, runtimeDir }).argv, paths };
 }
 
 /** Aborted when QEMU ends: nobody waits for the greeting of a QEMU that refused its command line or its disk. */

@@ -112,6 +112,24 @@ describe.runIf(process.getuid?.() === 0)('dac', () => {
     expect(asUser('cat', kernel)).toBe(true);
   });
 
+  it('tells all that it would meet in its way, and changes nothing', async () => {
+    const kernel = file('kernel', root, 0o640);
+    const disk = file('disk');
+    const domain = guest('a', {
+      readable: [kernel],
+      writable: [join(folder, 'gone'), disk],
+      connected: [join(folder, 'no-socket')],
+    });
+    const found = await labels.faults(domain);
+    expect(found.map(({ code, data }) => [code, data.path])).toEqual([
+      ['label-failed', kernel],
+      ['label-failed', join(folder, 'no-socket')],
+      ['label-failed', join(folder, 'gone')],
+    ]);
+    expect([ownerOf(disk), stored.size]).toEqual([root, 0]);
+    await expect(labels.labelAll(domain)).rejects.toMatchObject({ code: 'label-failed', data: { path: kernel } });
+  });
+
   it('names the first folder that QEMU may not search, and what to do', async () => {
     mkdirSync(join(folder, 'private', 'deep'), { recursive: true, mode: 0o755 });
     chmodSync(join(folder, 'private'), 0o700);

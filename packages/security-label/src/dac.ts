@@ -1,6 +1,6 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { VmferryError } from '@vmferry/errors';
+import { Findings, VmferryError } from '@vmferry/errors';
 import { chownByDescriptor, type Owner } from '@vmferry/posix';
 import type { OwnerMemory, RememberedOwners } from './owner-memory.js';
 import { checkReach } from './reach.js';
@@ -33,11 +33,19 @@ export class DacLabels implements SecurityDriver {
     this.#imageRoots = imageRoots;
   }
 
+  async faults({ readable, created, connected, writable }: LabelledDomain): Promise<readonly VmferryError[]> {
+    const findings = new Findings();
+    for (const path of readable) await findings.later(() => checkReach(path, this.user, 'read'));
+    for (const path of created) await findings.later(() => checkReach(path, this.user, 'create'));
+    for (const path of connected) await findings.later(() => checkReach(path, this.user, 'connect'));
+    for (const path of writable) await findings.later(() => this.#checkImage(path));
+    return findings.errors;
+  }
+
   labelAll(domain: LabelledDomain): Promise<void> {
     return this.#inTurn(async () => {
-      for (const path of domain.readable) await checkReach(path, this.user, 'read');
-      for (const path of domain.created) await checkReach(path, this.user, 'create');
-      for (const path of domain.connected) await checkReach(path, this.user, 'connect');
+      const [first] = await this.faults(domain);
+      if (first !== undefined) throw first;
       await this.#label(domain.uuid, domain.writable);
     });
   }
@@ -65,8 +73,7 @@ export class DacLabels implements SecurityDriver {
     const others = await this.#filesOfOthers(uuid);
     const added: Remembered[] = [];
     for (const path of paths) {
-      await checkReach(path, this.user, 'label');
-      await this.#checkRoot(path);
+      await this.#checkImage(path);
       if (before.files.some((file) => file.path === path)) continue;
       const { uid, gid } = others.get(path) ?? (await lstat(path));
       added.push({ path, owner: { uid, gid } });
@@ -121,7 +128,8 @@ export class DacLabels implements SecurityDriver {
     return new Map(guests.flatMap(({ value }) => value.files.map(({ path, owner }) => [path, owner] as const)));
   }
 
-  async #checkRoot(path: string): Promise<void> {
+  async #checkImage(path: string): Promise<void> {
+    await checkReach(path, this.user, 'label');
     const folder = await realpath(dirname(path));
     if (this.#imageRoots.some((root) => folder === root || folder.startsWith(root.endsWith('/') ? root : `${root}/`))) return;
     const roots = this.#imageRoots.join(', ');

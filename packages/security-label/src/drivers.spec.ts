@@ -21,6 +21,7 @@ function recording(
   return {
     name,
     user,
+    faults: () => Promise.resolve([]),
     labelAll: () => call('labelAll'),
     restoreAll: (_, { migrated }) => call(migrated ? 'restoreAll migrated' : 'restoreAll'),
     labelPath: (_, path) => call(`labelPath ${path}`),

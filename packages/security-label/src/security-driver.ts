@@ -1,3 +1,4 @@
+import type { VmferryError } from '@vmferry/errors';
 import type { Owner } from '@vmferry/posix';
 
 /** What a guest's QEMU has to reach on this host; absolute paths. */
@@ -22,6 +23,8 @@ export interface SecurityDriver {
   readonly name: string;
   /** The user that QEMU runs as; null when the driver leaves that alone. */
   readonly user: Owner | null;
+  /** All that `labelAll` would meet in its way, found without changing anything. */
+  faults(domain: LabelledDomain): Promise<readonly VmferryError[]>;
   /** Before QEMU starts: looks whether it can reach everything, then labels what it writes. Idempotent. */
   labelAll(domain: LabelledDomain): Promise<void>;
   /**

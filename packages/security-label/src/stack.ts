@@ -14,6 +14,7 @@ export function stackLabels(first: SecurityDriver, second: SecurityDriver): Secu
   return {
     name: `${first.name}+${second.name}`,
     user: first.user ?? second.user,
+    faults: async (domain) => [...(await first.faults(domain)), ...(await second.faults(domain))],
     async labelAll(domain) {
       await first.labelAll(domain);
       await undoFirst(second.labelAll(domain), () => first.restoreAll(domain, { migrated: false }));

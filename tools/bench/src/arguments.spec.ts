@@ -2,7 +2,14 @@ import { expect, it } from 'vitest';
 import { readArguments } from './arguments.js';
 
 it('measures the idle guest and the small one in five rounds unless told otherwise', () => {
-  expect(readArguments([])).toEqual({ rounds: 5, guests: ['idle', 'boot-sector'], fillMib: 200, dirtyMib: 20, json: null });
+  expect(readArguments([])).toEqual({
+    rounds: 5,
+    downtimes: null,
+    guests: ['idle', 'boot-sector'],
+    fillMib: 200,
+    dirtyMib: 20,
+    json: null,
+  });
 });
 
 it('takes each option', () => {
@@ -21,10 +28,22 @@ it('takes each option', () => {
     '--json',
     '/tmp/x',
   ];
-  expect(readArguments(argv)).toEqual({ rounds: 9, guests: ['filled', 'dirtying'], fillMib: 64, dirtyMib: 8, json: '/tmp/x' });
+  expect(readArguments(argv)).toEqual({
+    rounds: 9,
+    downtimes: null,
+    guests: ['filled', 'dirtying'],
+    fillMib: 64,
+    dirtyMib: 8,
+    json: '/tmp/x',
+  });
+});
+
+it('measures the downtime of the idle guest and the dirtying one', () => {
+  expect(readArguments(['--downtime', '50'])).toMatchObject({ downtimes: 50, guests: ['idle', 'dirtying'] });
 });
 
 it.each([
+  [['--downtime', '0'], /--downtime is a whole number from 1/],
   [['--rounds', '0'], /--rounds is a whole number from 1/],
   [['--rounds', '2.5'], /--rounds/],
   [['--fill', 'lots'], /--fill/],

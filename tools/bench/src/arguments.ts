@@ -6,6 +6,8 @@ export type GuestName = (typeof guestNames)[number];
 export interface BenchArguments {
   /** Measured rounds of each way, after one that warms up; at least 1. */
   readonly rounds: number;
+  /** Migrations of each way of which only the largest gap between two ticks counts; null when everything is measured. */
+  readonly downtimes: number | null;
   readonly guests: readonly GuestName[];
   /** MiB that the guests `filled` and `dirtying` fill with incompressible content. */
   readonly fillMib: number;
@@ -15,8 +17,9 @@ export interface BenchArguments {
   readonly json: string | null;
 }
 
-export const usage = `usage: pnpm bench [--rounds N] [--guest NAME]... [--fill MIB] [--dirty MIB] [--json FILE]
+export const usage = `usage: pnpm bench [--rounds N | --downtime N] [--guest NAME]... [--fill MIB] [--dirty MIB] [--json FILE]
   --rounds N    measured rounds of each way, interleaved (default 5)
+  --downtime N  N migrations of each way, and how the largest gaps are distributed (guests: idle and dirtying)
   --guest NAME  ${guestNames.join(', ')}; may be repeated (default: idle and boot-sector)
   --fill MIB    what 'filled' and 'dirtying' fill (default 200)
   --dirty MIB   what 'dirtying' rewrites each second (default 20)
@@ -29,7 +32,8 @@ export function readArguments(argv: readonly string[]): BenchArguments {
     strict: true,
     options: {
       rounds: { type: 'string', default: '5' },
-      guest: { type: 'string', multiple: true, default: ['idle', 'boot-sector'] },
+      downtime: { type: 'string' },
+      guest: { type: 'string', multiple: true },
       fill: { type: 'string', default: '200' },
       dirty: { type: 'string', default: '20' },
       json: { type: 'string' },
@@ -37,7 +41,8 @@ export function readArguments(argv: readonly string[]): BenchArguments {
   });
   return {
     rounds: whole('--rounds', values.rounds, 1, 1_000),
-    guests: [...new Set(values.guest.map(guestOf))],
+    downtimes: values.downtime === undefined ? null : whole('--downtime', values.downtime, 1, 1_000),
+    guests: [...new Set((values.guest ?? ['idle', values.downtime === undefined ? 'boot-sector' : 'dirtying']).map(guestOf))],
     fillMib: whole('--fill', values.fill, 1, 16_384),
     dirtyMib: whole('--dirty', values.dirty, 1, 4_096),
     json: values.json ?? null,

@@ -15,18 +15,9 @@ import { type Measured, measureRounds } from './rounds.js';
 export const controls = ['QMP alone, careful, tcp', 'QMP alone, careful, unix'] as const;
 export const ferryWays = ['vmferry direct', 'vmferry tunnelled'] as const;
 
-/** Measures one guest in all ways; `folder` has a short path and is empty. Everything that was started is ended. */
-export async function benchGuestIn(
-  folder: string,
-  guest: BenchGuest,
-  rounds: number,
-  tell: (line: string) => void,
-): Promise<Measured> {
-  const capabilities = await probe({ clock: systemClock, kvm: false });
-  const closing: (() => Promise<void>)[] = [];
-  try {
-    const lone = await keep(closing, await startLone(folder, guest, capabilities, closing));
-    const agents = await keep(closing, await startAgents(folder, guest, closing));
+/** Measures one guest in all ways; `folder` has a short path and is empty. */
+export function benchGuestIn(folder: string, guest: BenchGuest, rounds: number, tell: (line: string) => void): Promise<Measured> {
+  return withRigs(folder, guest, (lone, agents) => {
     const [direct, tunnelled] = ferryWays;
     const [tcp, unix] = controls;
     const ways = [
@@ -36,7 +27,22 @@ export async function benchGuestIn(
       agents.way(tunnelled, ['LIVE', 'TUNNELLED']),
       lone.way('QMP alone, defaults, unix', { transport: 'unix', parameters: 'defaults' }),
     ];
-    return await measureRounds(ways, rounds, tell);
+    return measureRounds(ways, rounds, tell);
+  });
+}
+
+/** The guest twice, with QMP alone and with vmferry; everything that was started is ended. */
+export async function withRigs<R>(
+  folder: string,
+  guest: BenchGuest,
+  act: (lone: LoneRig, agents: AgentsRig) => Promise<R>,
+): Promise<R> {
+  const capabilities = await probe({ clock: systemClock, kvm: false });
+  const closing: (() => Promise<void>)[] = [];
+  try {
+    const lone = await keep(closing, await startLone(folder, guest, capabilities, closing));
+    const agents = await keep(closing, await startAgents(folder, guest, closing));
+    return await act(lone, agents);
   } finally {
     for (const close of closing.reverse()) await close();
   }

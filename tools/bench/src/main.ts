@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { type BenchArguments, readArguments, usage } from './arguments.js';
 import { benchGuestIn, controls, ferryWays } from './bench.js';
 import { benchGuest } from './bench-guest.js';
+import { gapMsMax, measureGaps } from './downtime.js';
+import { gapTable, gapVerdicts } from './downtime-report.js';
 import { parametersInWords } from './qmp-alone.js';
 import { table, type Verdict, verdictLine, verdicts } from './report.js';
 import type { Measured } from './rounds.js';
 
+const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'an unknown CPU'}, TCG`;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const tell = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -20,7 +23,7 @@ try {
 }
 
 async function run(args: BenchArguments): Promise<void> {
-  const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'an unknown CPU'}, TCG`;
+  if (args.downtimes !== null) return runDowntimes(args, args.downtimes);
   say(`${args.rounds} rounds, interleaved, after one that warms up; medians (min-max). ${machine}; load ${load()}.`);
   say(`QMP alone, careful: ${parametersInWords.careful}. Defaults: ${parametersInWords.defaults}.`);
   const results = [];
@@ -37,6 +40,25 @@ async function run(args: BenchArguments): Promise<void> {
   say(`\nLoad at the end: ${load()}.`);
   if (args.json !== null)
     await writeFile(args.json, `${JSON.stringify({ arguments: args, machine, controls, guests: results }, null, 2)}\n`);
+}
+
+/** The exit code tells whether the goal is met. */
+async function runDowntimes(args: BenchArguments, migrations: number): Promise<void> {
+  say(`${migrations} migrations of each way, interleaved. ${machine}; load ${load()}.`);
+  const results = [];
+  for (const name of args.guests) {
+    const guest = await benchGuest(name, args);
+    const measured = await inFolder((folder) => measureGaps(folder, guest, migrations, tell));
+    say(`\n${guest.title}`);
+    for (const line of gapTable(measured)) say(line);
+    const judged = gapVerdicts(measured, ferryWays);
+    for (const verdict of judged) say(verdict);
+    if (judged.some((verdict) => verdict.startsWith('NOT'))) process.exitCode = 1;
+    results.push({ guest: guest.title, ways: [...measured].map(([way, gaps]) => ({ way, ...gaps })) });
+  }
+  say(`\nLoad at the end: ${load()}.`);
+  if (args.json !== null)
+    await writeFile(args.json, `${JSON.stringify({ arguments: args, machine, gapMsMax, guests: results }, null, 2)}\n`);
 }
 
 function asJson(guest: string, measured: Measured, goals: readonly Verdict[]): object {

@@ -1,4 +1,4 @@
-import { largestGapMs, type TickListener } from '@vmferry/guest-image';
+import { findBreak, largestGapMs, type TickListener } from '@vmferry/guest-image';
 import { type MigrationStatus, migrationStatus } from '@vmferry/hypervisor';
 import { closeFd, pidfdOpen, waitPidfd } from '@vmferry/posix';
 import { QmpClient } from '@vmferry/qmp';
@@ -21,9 +21,14 @@ export interface Measurement {
   readonly cpuSeconds: number;
 }
 
+/** The guest did not survive a migration that succeeded: under TCG that is QEMU's own (qemu-behaviour, "TCG guests"). */
+export class GuestLost extends Error {}
+
 /** Ticks that the guest is given before and after, so that it runs quietly; also after it, for gaps that come late. */
 const quietTicks = 30;
 const deadlineMs = 60_000;
+/** A guest that has not ticked as often as that in this time does not run any more. */
+const tickDeadlineMs = 20_000;
 
 export async function measure(way: Way): Promise<Measurement> {
   const { rig } = way;
@@ -44,6 +49,8 @@ export async function measure(way: Way): Promise<Measurement> {
       throw new Error(`The source's QEMU ${source.pid} was still there ${deadlineMs} ms after the request.`);
     const cpuSeconds = rig.cpuSeconds() - cpuBefore;
     await someTicks(rig.ticks);
+    const broken = findBreak(rig.ticks.ticks.filter(({ atMs }) => atMs >= startedAt));
+    if (broken !== undefined) throw new GuestLost(`the guest did not survive: ${broken}`);
     return {
       cycleMs: goneAt - startedAt,
       toldMs: toldAt - startedAt,
@@ -58,7 +65,11 @@ export async function measure(way: Way): Promise<Measurement> {
 
 async function someTicks(listener: TickListener): Promise<void> {
   const wanted = listener.ticks.length + quietTicks;
-  await listener.waitForTick(() => listener.ticks.length >= wanted, deadlineMs);
+  await listener
+    .waitForTick(() => listener.ticks.length >= wanted, tickDeadlineMs)
+    .catch((cause: unknown) => {
+      throw new GuestLost('the guest has stopped to tick', { cause });
+    });
 }
 
 type Figures = Pick<Measurement, 'qemuTotalMs' | 'qemuDowntimeMs' | 'qemuSetupMs'>;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { summarise } from './statistics.js';
+import { percentile, summarise } from './statistics.js';
 
 it('takes the middle one, and the mean of two', () => {
   expect(summarise([9, 1, 5])).toEqual({ median: 5, min: 1, max: 9 });
@@ -23,4 +23,9 @@ it('has as many values above the median as below it, in any order', () => {
 
 it('refuses to make a figure of nothing', () => {
   expect(() => summarise([])).toThrow(RangeError);
+});
+
+it('takes the smallest value that so many do not exceed', () => {
+  expect([percentile([3, 1, 2], 50), percentile([3, 1, 2], 95), percentile([7], 95)]).toEqual([2, 3, 7]);
+  expect(() => percentile([], 95)).toThrow(RangeError);
 });

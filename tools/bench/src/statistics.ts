@@ -16,3 +16,11 @@ export function summarise(values: readonly number[]): Summary {
     throw new RangeError('Nothing was measured.');
   return { median: (low + high) / 2, min, max };
 }
+
+/** The smallest of the values that `percent` of them do not exceed (nearest rank); of at least one value. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const value = sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)];
+  if (value === undefined) throw new RangeError('Nothing was measured.');
+  return value;
+}

@@ -209,7 +209,9 @@ describe('help', () => {
     ...['blkstat', 'blkinfo', 'memstat', 'jobinfo', 'jobabort', 'attach', 'qemu-monitor-command'].map((name) => `domain ${name}`),
 
     'migrate',
-    ...['list', 'show', 'watch', 'cancel', 'set', 'force-complete', 'forget', 'resolve'].map((name) => `migration ${name}`),
+    ...['list', 'show', 'watch', 'check', 'cancel', 'set', 'force-complete', 'forget', 'resolve'].map(
+      (name) => `migration ${name}`,
+    ),
   ];
   it.each(leaves)('of %s has examples and ends with 0', async (leaf) => {
     const { run, written } = shell();
@@ -303,6 +305,33 @@ describe('answers', () => {
     const { run, written } = shell();
     await run('migration', 'list', '--json', '-c', agent.url);
     expect((JSON.parse(written.out) as { migrations: unknown[] }).migrations).toHaveLength(2);
+  });
+});
+
+describe('a check', () => {
+  const basis = { memoryBytes: 134_217_728, dirtyRateBytesPerSec: 1_048_576, bandwidthBytesPerSec: null, downtimeMsMax: 300 };
+  const none = { durationMs: null, downtimeMs: null, converges: null, reason: 'no bandwidth is known', basis };
+  const free = { ok: true, blockers: [], warnings: [], forecast: { ...none, durationMs: 1_500, downtimeMs: 4, converges: true } };
+  const blocked = {
+    ok: false,
+    blockers: [{ code: 'label-failed', side: 'destination', detail: '/d is missing', path: '/d' }],
+    warnings: [{ code: 'not-live', side: 'source', detail: 'it stands still' }],
+    forecast: none,
+  };
+
+  it.each([
+    [free, 0, /Can be migrated: +yes.*Duration: +1.50 s.*4 ms and the switch.*Converges: +yes/s],
+    [blocked, 1, /^blocked at the destination: .d is missing \(label-failed\)\nwarning for the source: it stands still/],
+  ])('takes the options of migrate, and its exit code tells whether it is free: %#', async (answer, code, text) => {
+    const agent = await scriptedAgent((_, res) => json(res, 200, answer));
+    const { run, written } = shell();
+    const line = 'migration check web http://b:7802 --live --direct --bandwidth 8 --timeout 9 --id m1';
+    expect(await run(...line.split(' '), '-c', agent.url)).toBe(code);
+    expect(written.out).toMatch(text);
+    const body = { id: 'm1', domain: 'web', destination: 'http://b:7802', flags: ['LIVE', 'PEER2PEER'], bandwidthMibPerSec: 8 };
+    expect(agent.heard.map((heard) => [heard.method, heard.path, heard.body])).toEqual([
+      ['POST', '/v1/migrations/check', { ...body, timeouts: { totalSeconds: 9 } }],
+    ]);
   });
 });
 

@@ -43,7 +43,6 @@ export function programOf(room: Room, version: string): Command {
   addHostCommands(program, room);
   addDomainCommands(program, room);
   addEventCommand(program, room);
-  addMigrateCommand(program, room);
-  addMigrationCommands(program, room);
+  addMigrationCommands(program, room, addMigrateCommand(program, room));
   return program;
 }

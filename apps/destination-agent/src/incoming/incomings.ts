@@ -88,7 +88,8 @@ export class Incomings {
     this.#preparing.add(id);
     try {
       return await prepare(this.#context, id, body, step, async (incoming) => {
-        this.#refuseRival(incoming);
+        const { record, domain } = incoming.journal;
+        if (domain !== null) this.refuseRival(record.key, domain);
         taken();
         await this.#open(incoming);
       });
@@ -160,16 +161,15 @@ export class Incomings {
   }
 
   /** Without a wait between this and `#open`: two Prepares of one domain at once would start two QEMUs in one folder. */
-  #refuseRival(incoming: Incoming): void {
-    const { record, domain } = incoming.journal;
+  refuseRival(key: MigrationKey, domain: { readonly uuid: string; readonly name: string }): void {
     const { hostName } = this.#context.host;
-    const known = this.#byKey.get(keyName(record.key));
+    const known = this.#byKey.get(keyName(key));
     if (known !== undefined) throw this.#aborted(known);
     const underWay = [...this.#byKey.values()].filter(({ journal }) => journal.domain !== null && !journal.concluded);
-    const rival = underWay.find(({ journal }) => journal.domain?.uuid === domain?.uuid || journal.domain?.name === domain?.name);
+    const rival = underWay.find(({ journal }) => journal.domain?.uuid === domain.uuid || journal.domain?.name === domain.name);
     if (rival !== undefined) {
       const { id } = rival.journal.record.key;
-      const detail = `The domain ${domain?.name} takes part in migration ${id} on ${hostName}, which is not decided yet.`;
+      const detail = `The domain ${domain.name} takes part in migration ${id} on ${hostName}, which is not decided yet.`;
       throw new VmferryError('in-doubt', detail, { data: { migrationId: id } });
     }
     if (underWay.length >= underWayMax) {

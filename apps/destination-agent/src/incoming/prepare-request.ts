@@ -48,16 +48,11 @@ export async function acceptPrepare(
   { protocol, transport }: PrepareStep,
 ): Promise<AcceptedPrepare> {
   const key = { id, nonce: body.nonce };
-  const flags = parseFlags(body.flags ?? []);
-  checkTransport(context, flags, transport);
-  if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
+  const flags = readFlags(context, body, transport);
   if (body.session !== undefined) context.sessions.require(body.session);
   const original = parseDomain(body.xml);
   const binding = protocol === 'v3' ? readBeginCookie(context, key, original, body.cookie ?? '') : unbound;
-  const renamed = body.destinationName === undefined ? original : renameDomain(original, body.destinationName);
-  checkSupported(renamed);
-  const capabilities = await context.guestHost.capabilities(renamed);
-  const definition = assignAddresses(resolveMachine(renamed, capabilities.machineAliases));
+  const definition = await readDefinition(context, body, original);
   await refuseDuplicate(context, key, definition);
   return {
     key,
@@ -68,6 +63,26 @@ export async function acceptPrepare(
     uri: body.uri ?? null,
     session: body.session ?? null,
   };
+}
+
+/** The flags, and whether the stream can come the way that they and the body say. */
+export function readFlags(context: DestinationContext, body: PrepareBody, transport: 'direct' | 'tunnelled'): MigrationFlags {
+  const flags = parseFlags(body.flags ?? []);
+  checkTransport(context, flags, transport);
+  if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
+  return flags;
+}
+
+/** The definition as it would run here: renamed, on a machine that this QEMU has, each device in its place. */
+export async function readDefinition(
+  context: DestinationContext,
+  body: PrepareBody,
+  original: DomainDefinition,
+): Promise<DomainDefinition> {
+  const renamed = body.destinationName === undefined ? original : renameDomain(original, body.destinationName);
+  checkSupported(renamed);
+  const capabilities = await context.guestHost.capabilities(renamed);
+  return assignAddresses(resolveMachine(renamed, capabilities.machineAliases));
 }
 
 function checkTransport({ relay, host }: DestinationContext, flags: MigrationFlags, transport: 'direct' | 'tunnelled'): void {
@@ -83,7 +98,11 @@ function checkTransport({ relay, host }: DestinationContext, flags: MigrationFla
 }
 
 /** A domain of this name or uuid that is active here, or whose migration is not decided, is in the way. */
-async function refuseDuplicate(context: DestinationContext, key: MigrationKey, definition: DomainDefinition): Promise<void> {
+export async function refuseDuplicate(
+  context: DestinationContext,
+  key: MigrationKey,
+  definition: DomainDefinition,
+): Promise<void> {
   for (const { value: status } of await context.guestHost.statuses.list()) {
     if (status.uuid !== definition.uuid && status.name !== definition.name) continue;
     const same = `${status.name} (${status.uuid})`;

@@ -18,48 +18,67 @@ export interface AcceptedBegin {
 }
 
 /** Reads and checks a Begin in full, before any side effect. */
-export function acceptBegin({ relay, host }: SourceContext, domain: Domain, body: BeginRequest): AcceptedBegin {
-  const flags = new Set(parseFlags(body.flags ?? []));
-  if (flags.has('TUNNELLED') && relay === null) {
-    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
-  }
-  domain.activeGuest();
-  if (domain.migration !== null) {
-    throw new VmferryError(
-      'already-migrating',
-      `The domain ${domain.name} takes part in migration ${domain.migration.id} already.`,
-      {
-        data: { migrationId: domain.migration.id },
-      },
-    );
-  }
-  if (domain.autodestroy) {
-    throw new VmferryError(
-      'domain-autodestroy',
-      `The domain ${domain.name} ends with the control session that has started it, and so cannot leave this host.`,
-    );
-  }
-  const { state } = domain.state;
-  if (state !== 'running' && state !== 'paused') {
-    throw new VmferryError(
-      'domain-not-running',
-      `The domain ${domain.name} is ${state}; only a running or paused one can be migrated.`,
-    );
-  }
-  checkSupported(domain.definition);
-  // A guest that was paused ends paused, whatever the flags (requirements, the outcome matrix).
-  if (state === 'paused') flags.add('PAUSED');
+export function acceptBegin(context: SourceContext, domain: Domain, body: BeginRequest): AcceptedBegin {
+  for (const check of beginChecks(context, domain, body)) check();
   return {
     domain,
-    flags,
+    flags: flagsOf(domain, body),
     targetXml: targetXmlOf(domain, body.xml),
     destinationName: body.destinationName ?? domain.name,
-    running: state === 'running',
+    running: domain.state.state === 'running',
   };
 }
 
+/** What has to hold before a Begin, each by itself: acting stops at the first that throws, a check is told of all. */
+export function beginChecks(context: SourceContext, domain: Domain, body: BeginRequest): (() => unknown)[] {
+  return [
+    () => refuseWithoutRelay(context, flagsOf(domain, body)),
+    () => refuseInactive(domain),
+    () => refuseMigrating(domain),
+    () => refuseAutodestroy(domain),
+    () => checkSupported(domain.definition),
+  ];
+}
+
+/** A guest that was paused ends paused, whatever the flags (requirements, the outcome matrix). */
+function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
+  const flags = new Set(parseFlags(body.flags ?? []));
+  if (domain.state.state === 'paused') flags.add('PAUSED');
+  return flags;
+}
+
+function refuseWithoutRelay({ relay, host }: SourceContext, flags: MigrationFlags): void {
+  if (!flags.has('TUNNELLED') || relay !== null) return;
+  throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+}
+
+function refuseInactive(domain: Domain): void {
+  domain.activeGuest();
+  const { state } = domain.state;
+  if (state === 'running' || state === 'paused') return;
+  throw new VmferryError(
+    'domain-not-running',
+    `The domain ${domain.name} is ${state}; only a running or paused one can be migrated.`,
+  );
+}
+
+function refuseMigrating({ name, migration }: Domain): void {
+  if (migration === null) return;
+  throw new VmferryError('already-migrating', `The domain ${name} takes part in migration ${migration.id} already.`, {
+    data: { migrationId: migration.id },
+  });
+}
+
+function refuseAutodestroy({ name, autodestroy }: Domain): void {
+  if (!autodestroy) return;
+  throw new VmferryError(
+    'domain-autodestroy',
+    `The domain ${name} ends with the control session that has started it, and so cannot leave this host.`,
+  );
+}
+
 /** S24, S33: the target's XML is the live definition, or the caller's when the guest would see the same machine. */
-function targetXmlOf(domain: Domain, xml: string | undefined): string {
+export function targetXmlOf(domain: Domain, xml: string | undefined): string {
   if (xml === undefined) return formatDomain(domain.definition);
   const target = parseDomain(xml);
   if (target.name !== domain.name) {

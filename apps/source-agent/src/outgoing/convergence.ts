@@ -3,9 +3,9 @@ import type { MigrationStatus } from '@vmferry/hypervisor';
 import { SendingRate } from './sending-rate.js';
 
 /** The first downtime limit. QEMU trusts the rate of its first 100 ms; a low limit keeps that trust cheap (qemu-behaviour). */
-const firstDowntimeLimitMs = 10;
+export const firstDowntimeLimitMs = 10;
 /** A pass has converged when no more than this part of the least that was left before is left after it. */
-const shrinkFactor = 0.9;
+export const shrinkFactor = 0.9;
 /** QEMU is told of another limit when it differs by more than this part: the rates it is made of are never the same twice. */
 const worthTelling = 0.2;
 

@@ -27,7 +27,7 @@ import { type PeerToPeer, refuseBadDestination } from './peer-to-peer.js';
 import { acceptPerform } from './perform-request.js';
 
 /** Libvirt's default limit is 300 ms; QEMU begins at 10 ms and is raised to this only when it must (qemu-behaviour). */
-const downtimeMsMaxDefault = 300;
+export const downtimeMsMaxDefault = 300;
 
 /** Finished migrations are told of for 30 days; what is older goes at the next start of the agent. */
 const keptMs = 30 * 24 * 3_600 * 1_000;
@@ -97,6 +97,17 @@ export class Outgoings {
     throw new VmferryError('migration-not-found', `There is no outgoing migration ${id} on ${this.#context.host.hostName}.`);
   }
 
+  /** Bytes per second of the last migration that succeeded on this way; null when none is known. */
+  lastRateTo(destinationAgent: string, transport: 'direct' | 'tunnelled'): number | null {
+    const last = this.list()
+      .map(({ journal }) => journal)
+      .filter((journal) => journal.outcome === 'committed' && journal.transport === transport)
+      .filter((journal) => journal.destinationAgent === destinationAgent && (journal.progress?.throughputBytesPerSec ?? 0) > 0)
+      .sort((a, b) => (a.finishedAt ?? '').localeCompare(b.finishedAt ?? ''))
+      .at(-1);
+    return last?.progress?.throughputBytesPerSec ?? null;
+  }
+
   /**
    * POST /v1/migrations: everything that can be refused is refused here; then this agent drives the migration to its end. Nothing is begun
    * for a caller who has left meanwhile, so that a request can be withdrawn as long as the destination does not answer.
@@ -104,17 +115,9 @@ export class Outgoings {
   async create(body: CreateMigration, principal: string, peers: PeerToPeer, left: AbortSignal): Promise<Outgoing> {
     const id = body.id ?? this.#context.random.uuid();
     parseFlags(body.flags ?? []);
-    this.#refuseTaken(id);
+    this.refuseTaken(id);
     const domain = await this.#domains.ofOrArriving(body.domain);
-    const begin: BeginRequest = {
-      domain: body.domain,
-      flags: [...new Set([...(body.flags ?? []), 'PEER2PEER'])],
-      ...(body.destinationName === undefined ? {} : { destinationName: body.destinationName }),
-      ...(body.xml === undefined ? {} : { xml: body.xml }),
-      ...(body.bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec: body.bandwidthMibPerSec }),
-      ...(body.downtimeMsMax === undefined ? {} : { downtimeMsMax: body.downtimeMsMax }),
-      ...(body.timeouts === undefined ? {} : { timeouts: body.timeouts }),
-    };
+    const begin = beginOf(body);
     const accepted = acceptBegin(this.#context, domain, begin);
     const { version: destination, protocol } = await refuseBadDestination(this.#context, body);
     if (left.aborted)
@@ -179,7 +182,7 @@ export class Outgoings {
    */
   async perform2(id: string, body: Perform2Request, principal: string, taken: () => void): Promise<Perform2Reply> {
     parseFlags(body.flags ?? []);
-    this.#refuseTaken(id);
+    this.refuseTaken(id);
     const { nonce, domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, session } = body;
     const begin = { domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, session };
     const domain = await this.#domains.ofOrArriving(ref);
@@ -243,7 +246,7 @@ export class Outgoings {
 
   /** Accepts what `acceptBegin` has read: job, journal, cookie. Nothing of it stays when a part fails. */
   async #begin(id: string, body: BeginRequest, accepted: AcceptedBegin, as: BeginAs): Promise<Outgoing> {
-    this.#refuseTaken(id);
+    this.refuseTaken(id);
     this.#beginning.add(id);
     const { domain } = accepted;
     const owner = `migration ${id} of ${as.principal}`;
@@ -372,7 +375,8 @@ export class Outgoings {
     return this.#context.clock.wall().getTime() - Date.parse(finishedAt) > keptMs;
   }
 
-  #refuseTaken(id: string): void {
+  /** Throws `migration-exists`. */
+  refuseTaken(id: string): void {
     if (!this.#byId.has(id) && !this.#beginning.has(id)) return;
     throw new VmferryError(
       'migration-exists',
@@ -398,6 +402,19 @@ function refusePeerToPeer(flags: MigrationFlags): void {
     'invalid-argument',
     'A managed migration does not take the flag PEER2PEER; post to /v1/migrations for that.',
   );
+}
+
+/** The Begin of a migration that this agent drives. */
+export function beginOf(body: CreateMigration): BeginRequest {
+  return {
+    domain: body.domain,
+    flags: [...new Set([...(body.flags ?? []), 'PEER2PEER'])],
+    ...(body.destinationName === undefined ? {} : { destinationName: body.destinationName }),
+    ...(body.xml === undefined ? {} : { xml: body.xml }),
+    ...(body.bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec: body.bandwidthMibPerSec }),
+    ...(body.downtimeMsMax === undefined ? {} : { downtimeMsMax: body.downtimeMsMax }),
+    ...(body.timeouts === undefined ? {} : { timeouts: body.timeouts }),
+  };
 }
 
 function transportOf(flags: MigrationFlags): 'direct' | 'tunnelled' {

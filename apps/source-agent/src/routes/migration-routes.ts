@@ -1,7 +1,18 @@
-import { createMigration, emptyBody, forceComplete, migrationId, migrationParameters, migrationResource, z } from '@vmferry/api';
+import {
+  createMigration,
+  emptyBody,
+  forceComplete,
+  migrationCheck,
+  migrationId,
+  migrationParameters,
+  migrationResource,
+  z,
+} from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import { defineRoute, type Route, type StepReplies } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
+import type { Domains } from '../domains/domains.js';
+import { checkMigration } from '../outgoing/check-migration.js';
 import type { Outgoings } from '../outgoing/outgoings.js';
 import type { PeerToPeer } from '../outgoing/peer-to-peer.js';
 import { beginProblems } from './step-routes.js';
@@ -115,5 +126,21 @@ export function migrateRoute(context: SourceContext, outgoings: Outgoings, drive
       });
       return { body: outgoing.live.value, headers: { location: path } };
     },
+  });
+}
+
+/** The same question without the migration. */
+export function checkRoute(context: SourceContext, domains: Domains, outgoings: Outgoings): Route {
+  return defineRoute({
+    method: 'post',
+    path: '/v1/migrations/check',
+    summary: 'Tells all that is in the way of a migration at both hosts, and how it would go, without a trace.',
+    permission: 'migrate-send',
+    body: createMigration,
+    reply: { status: 200, schema: migrationCheck },
+    problems: ['domain-not-found', 'handover-pending'],
+    handler: async ({ body }) => ({
+      body: await checkMigration(context, outgoings, await domains.ofOrArriving(body.domain), body),
+    }),
   });
 }

@@ -16,6 +16,11 @@ export interface AnnounceSelfArguments {
   readonly id?: string;
 }
 
+export interface CalcDirtyRateArguments {
+  readonly 'calc-time': number;
+  readonly 'sample-pages'?: number;
+}
+
 export interface ClientMigrateInfoArguments {
   readonly protocol: string;
   readonly hostname: string;
@@ -272,6 +277,16 @@ export interface CpuInfoFast {
   readonly target: QueryCpusFastReturnsTarget;
   readonly 'cpu-state'?: QueryCpusFastReturnsCpuState;
 }
+
+export interface DirtyRateInfo {
+  readonly 'dirty-rate'?: number;
+  readonly status: DirtyRateStatus;
+  readonly 'start-time': number;
+  readonly 'calc-time': number;
+  readonly 'sample-pages': number;
+}
+
+export type DirtyRateStatus = 'unstarted' | 'measuring' | 'measured' | (string & {});
 
 export interface ImageInfo {
   readonly filename: string;
@@ -622,6 +637,7 @@ export type Empty = Readonly<Record<string, never>>;
 export interface Commands {
   'add-fd': { readonly arguments: AddFdArguments; readonly returns: AddFdReturns };
   'announce-self': { readonly arguments: AnnounceSelfArguments; readonly returns: Empty };
+  'calc-dirty-rate': { readonly arguments: CalcDirtyRateArguments; readonly returns: Empty };
   client_migrate_info: { readonly arguments: ClientMigrateInfoArguments; readonly returns: Empty };
   closefd: { readonly arguments: ClosefdArguments; readonly returns: Empty };
   cont: { readonly arguments: Empty; readonly returns: Empty };
@@ -640,6 +656,7 @@ export interface Commands {
   'query-blockstats': { readonly arguments: QueryBlockstatsArguments; readonly returns: readonly BlockStats[] };
   'query-chardev': { readonly arguments: Empty; readonly returns: readonly ChardevInfo[] };
   'query-cpus-fast': { readonly arguments: Empty; readonly returns: readonly CpuInfoFast[] };
+  'query-dirty-rate': { readonly arguments: Empty; readonly returns: DirtyRateInfo };
   'query-kvm': { readonly arguments: Empty; readonly returns: QueryKvmReturns };
   'query-machines': { readonly arguments: Empty; readonly returns: readonly MachineInfo[] };
   'query-memory-size-summary': { readonly arguments: Empty; readonly returns: MemorySizeSummary };
@@ -668,6 +685,7 @@ export type CommandName = keyof Commands;
 export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'add-fd': 'AddFdReturns',
   'announce-self': null,
+  'calc-dirty-rate': null,
   client_migrate_info: null,
   closefd: null,
   cont: null,
@@ -686,6 +704,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'query-blockstats': ['BlockStats'],
   'query-chardev': ['ChardevInfo'],
   'query-cpus-fast': ['CpuInfoFast'],
+  'query-dirty-rate': 'DirtyRateInfo',
   'query-kvm': 'QueryKvmReturns',
   'query-machines': ['MachineInfo'],
   'query-memory-size-summary': 'MemorySizeSummary',
@@ -827,6 +846,17 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
       '*cpu-state': 'QueryCpusFastReturnsCpuState',
     },
   },
+  DirtyRateInfo: {
+    t: 'object',
+    members: {
+      '*dirty-rate': 'int',
+      status: 'DirtyRateStatus',
+      'start-time': 'int',
+      'calc-time': 'int',
+      'sample-pages': 'int',
+    },
+  },
+  DirtyRateStatus: { t: 'enum' },
   ImageInfo: {
     t: 'object',
     members: {

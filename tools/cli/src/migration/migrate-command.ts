@@ -19,7 +19,7 @@ import { detach, drivePeerToPeer } from './drive-peer-to-peer.js';
 import { reporterOf } from './reporter.js';
 import { addTimeoutOptions, type TimeoutOptions, timeoutsOf } from './timeout-options.js';
 
-interface MigrateOptions extends TimeoutOptions {
+export interface MigrateOptions extends TimeoutOptions {
   readonly live?: true;
   readonly p2p?: true;
   readonly managed?: true;
@@ -46,8 +46,8 @@ Exit codes:
   3    the outcome is not known or a guest is held: a person must look
   130  Ctrl-C: the first asks for a cancel, the second stops watching; a guest that moved all the same is 0`;
 
-/** `vmferry migrate`. */
-export function addMigrateCommand(program: Command, room: Room): void {
+/** `vmferry migrate`; given back, for what else takes its options. */
+export function addMigrateCommand(program: Command, room: Room): Command {
   const command = program
     .command('migrate')
     .summary('move a running guest to another host')
@@ -96,6 +96,7 @@ export function addMigrateCommand(program: Command, room: Room): void {
       ),
     );
   acts<MigrateOptions>(room, addTimeoutOptions(command), migrate);
+  return command;
 }
 
 async function migrate(call: Call<MigrateOptions>): Promise<ExitCode> {
@@ -110,7 +111,7 @@ async function migrate(call: Call<MigrateOptions>): Promise<ExitCode> {
   return exitCode;
 }
 
-async function wishOf({ context, args, options }: Call<MigrateOptions>): Promise<Wish> {
+export async function wishOf({ context, args, options }: Call<MigrateOptions>): Promise<Wish> {
   const [domain = '', destination = ''] = args;
   const timeouts = timeoutsOf(options);
   return {

@@ -4,6 +4,7 @@ import { bandwidthOf, domainOf, downtimeOf, migrationIdOf, stateOf } from '../ar
 import { examples } from '../examples.js';
 import { type ExitCode, migrationExitCode } from '../exit-code.js';
 import { acts, type Call, connectOption, type Room } from '../leaf.js';
+import { addCheckCommand } from './check-command.js';
 import { lostSight, stoppedWatching } from './drive.js';
 import { listAll } from './list-all.js';
 import { migrationFacts, migrationTable, timeoutsText } from './migration-text.js';
@@ -13,9 +14,10 @@ import { addTimeoutOptions, type TimeoutOptions, timeoutsOf } from './timeout-op
 import { watchToEnd } from './watch-to-end.js';
 
 /** `vmferry migration ...`: the migrations that a source-agent knows. */
-export function addMigrationCommands(program: Command, room: Room): void {
+export function addMigrationCommands(program: Command, room: Room, migrate: Command): void {
   const migration = program.command('migration').description('look at migrations and steer them').summary('migrations of a host');
   addLooking(migration, room);
+  addCheckCommand(migration, room, migrate);
   addSteering(migration, room);
   addResolveCommand(migration, room);
 }

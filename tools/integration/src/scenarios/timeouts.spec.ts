@@ -95,6 +95,26 @@ describe('a migration whose time is over', () => {
     }));
 });
 
+describe('while memory is sent', () => {
+  it('S25: block stats are answered within a poll and the time of the monitor', () =>
+    inWorld(async (world) => {
+      const run = migrate(world, { mode: 'p2p-tunnelled', ...slowly });
+      await untilSource(run, streams);
+      const source = run.from.sourceClient();
+      const tookMs: number[] = [];
+      for (let time = 0; time < 21; time += 1) {
+        const startedMs = performance.now();
+        expect((await source.blockStats(world.uuid)).disks).toHaveLength(1);
+        tookMs.push(performance.now() - startedMs);
+      }
+      // The machine may be busy once or twice.
+      expect(tookMs.sort((a, b) => a - b)[10]).toBeLessThan(100);
+      expect((await source.migration(run.id)).phase, 'it was under way all the time').toBe('perform');
+      await run.cancel();
+      await expectSettled(world, run, 'source');
+    }));
+});
+
 describe('force-complete', () => {
   it('S40: does the same at once; afterwards there is nothing to complete', () =>
     inWorld(async (world) => {

@@ -1,0 +1,47 @@
+import { blockerOf } from '@vmferry/agent';
+import type { CheckFinding, CheckPrepareReply, CheckPrepareRequest } from '@vmferry/api';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
+import { Findings } from '@vmferry/errors';
+import { obstaclesTo } from '@vmferry/guest';
+import type { DestinationContext } from '../context.js';
+import { readBeginCookie } from './begin-cookie.js';
+import type { Incomings } from './incomings.js';
+import { readDefinition, readFlags, refuseDuplicate } from './prepare-request.js';
+
+/**
+ * Looks at a Prepare by the same checks that Prepare makes, and at what its QEMU would need, and tells all that is in the way. Nothing
+ * is written, taken or started; an answer without a blocker promises nothing of a later moment.
+ */
+export async function checkPrepare(
+  context: DestinationContext,
+  incomings: Incomings,
+  body: CheckPrepareRequest,
+): Promise<CheckPrepareReply> {
+  const findings = new Findings();
+  const key = { id: body.id, nonce: body.nonce };
+  findings.of(() => readFlags(context, body, body.flags?.includes('TUNNELLED') === true ? 'tunnelled' : 'direct'));
+  findings.of(() => body.session === undefined || context.sessions.require(body.session));
+  const original = findings.of(() => parseDomain(body.xml));
+  const definition = original && (await findings.later(() => readDefinition(context, body, original)));
+  if (original !== undefined) findings.of(() => readBeginCookie(context, key, original, body.cookie));
+  if (definition !== undefined) {
+    await findings.later(() => refuseDuplicate(context, key, definition));
+    findings.of(() => incomings.refuseRival(key, definition));
+    findings.errors.push(...(await obstaclesTo(context.guestHost, definition)));
+  }
+  const blockers = findings.errors.map((error) => blockerOf(error, 'destination'));
+  const warnings = definition === undefined ? [] : await memoryWarnings(context, definition);
+  return { ok: blockers.length === 0, blockers, warnings };
+}
+
+/** Linux gives more memory than it has; a guest that does not fit is killed later, or slows everybody down. */
+async function memoryWarnings(
+  { host, availableMemoryBytes }: DestinationContext,
+  { memoryKib }: DomainDefinition,
+): Promise<CheckFinding[]> {
+  const availableBytes = await availableMemoryBytes();
+  if (availableBytes >= memoryKib * 1_024) return [];
+  const availableMib = Math.floor(availableBytes / 1_048_576);
+  const detail = `The guest has ${Math.ceil(memoryKib / 1_024)} MiB of memory, and ${host.hostName} has ${availableMib} MiB available.`;
+  return [{ code: 'memory-short', side: 'destination', detail }];
+}
