@@ -18,6 +18,9 @@ export interface RunOptions {
   readonly mode: Mode;
   readonly bandwidthMibPerSec?: number;
   readonly downtimeMsMax?: number;
+  /** How the source is to reach the destination for the stream. */
+  readonly uri?: string;
+  readonly listenAddress?: string;
   /** Where the driver reaches the destination-agent, when something stands between. */
   readonly via?: string;
 }

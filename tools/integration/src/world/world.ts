@@ -8,6 +8,11 @@ import { eventually } from './eventually.js';
 
 const tickDeadlineMs = 20_000;
 
+export interface WorldOptions {
+  /** What both destination-agents offer; v2 alone makes each migration one of v2. */
+  readonly protocols?: 'v2';
+}
+
 /** Two hosts on loopback and one guest that runs on one of them: what a case of the suite has to itself. */
 export class World {
   readonly a: Host;
@@ -34,7 +39,7 @@ export class World {
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open(): Promise<World> {
+  static async open({ protocols }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -42,7 +47,9 @@ export class World {
     const guest = await bootSectorGuest({ writable: true });
     const diskPath = await guest.copyFor(join(folder, 'g'));
     const ticks = await listenForTicks(join(folder, 'g', 'serial'));
-    const host = (name: string) => new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers });
+    const offered = protocols === undefined ? {} : { protocols };
+    const host = (name: string) =>
+      new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered });
     const world = new World(folder, { a: host('a'), b: host('b') }, diskPath, ticks);
     await Promise.all([world.a.start(), world.b.start()]);
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
