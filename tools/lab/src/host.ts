@@ -19,6 +19,8 @@ export interface HostOptions {
   readonly folder: string;
   readonly timers?: HostTimers;
   readonly lockDriver?: 'embedded' | 'none';
+  /** What the destination-agent offers; both by default. */
+  readonly protocols?: 'v3' | 'v2';
 }
 
 /** Faults of the first life of each app, as VMFERRY_FAULT takes them. */
@@ -58,6 +60,7 @@ export class Host {
       ...['--source-agent', this.source.url],
       ...['--attach-timeout-seconds', String(timers.attachTimeoutSeconds)],
       ...['--stall-timeout-seconds', String(timers.stallTimeoutSeconds)],
+      ...(options.protocols === undefined ? [] : ['--protocols', options.protocols]),
     ]);
   }
 

@@ -64,6 +64,7 @@ export class Lifecycle {
         throw thrown;
       }
       domain.attach(guest);
+      domain.tell();
       domain.caution(await caveatOf(guest));
     });
   }

@@ -12,7 +12,7 @@ import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
 
 /** Large enough for QEMU to measure its dirty rate. */
-const inWorld = sharedWorld(64);
+const inWorld = sharedWorld({ linuxFilledMib: 64 });
 
 async function check(world: World, change: Record<string, unknown> = {}): Promise<MigrationCheck> {
   const { name, here, there } = world;

@@ -10,7 +10,7 @@ import type { World } from '../world/world.js';
 import { expectSecond } from './scenario.js';
 
 /** Its memory takes ten seconds at 8 MiB/s: a long first pass, for a guest under TCG is not sure to survive many. */
-const inWorld = sharedWorld(48);
+const inWorld = sharedWorld({ linuxFilledMib: 48 });
 const slowly = { bandwidthMibPerSec: 8 } as const;
 
 const streams = ({ progress }: MigrationResource) => (progress?.memory.processedBytes ?? 0) > 0;

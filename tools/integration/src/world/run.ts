@@ -25,6 +25,9 @@ export interface RunOptions {
   readonly bandwidthMibPerSec?: number;
   readonly downtimeMsMax?: number;
   readonly timeouts?: MigrationTimeouts;
+  /** How the source is to reach the destination for the stream. */
+  readonly uri?: string;
+  readonly listenAddress?: string;
   /** Where the driver reaches the destination-agent, when something stands between. */
   readonly via?: string;
 }

@@ -4,7 +4,7 @@ import type { AppProcess } from '@vmferry/lab';
 import { afterAll } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
 import { migrate } from './run.js';
-import { World } from './world.js';
+import { World, type WorldOptions } from './world.js';
 
 const complaintsShown = 4;
 const complaintCharsMax = 300;
@@ -13,11 +13,11 @@ const complaintCharsMax = 300;
  * Hands out one world to the cases of a file, one after the other: whoever leaves it clean, as each case proves at its end, leaves it to the
  * next. A case that fails loses it: its folder stays, and the ends of its logs are told with the failure.
  */
-export function sharedWorld(linuxFilledMib: number | null = null): (act: (world: World) => Promise<void>) => Promise<void> {
+export function sharedWorld(options: WorldOptions = {}): (act: (world: World) => Promise<void>) => Promise<void> {
   let shared: World | null = null;
   afterAll(async () => shared?.close({ keep: false }));
   return async (act) => {
-    const world = shared ?? (await openWorld(linuxFilledMib));
+    const world = shared ?? (await openWorld(options));
     shared = null;
     try {
       await act(world);
@@ -34,8 +34,8 @@ export function sharedWorld(linuxFilledMib: number | null = null): (act: (world:
 }
 
 /** A world whose agents have each done what they do once in their life: there and back again, so that their descriptors can be compared. */
-async function openWorld(linuxFilledMib: number | null): Promise<World> {
-  const world = await World.open(linuxFilledMib);
+async function openWorld(options: WorldOptions): Promise<World> {
+  const world = await World.open(options);
   for (const mode of ['p2p-tunnelled', 'p2p-direct'] as const)
     await expectSettled(world, migrate(world, { mode }), 'destination');
   return world;

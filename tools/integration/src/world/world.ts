@@ -16,6 +16,13 @@ import { eventually } from './eventually.js';
 const tickDeadlineMs = 20_000;
 const guestName = 'guest';
 
+export interface WorldOptions {
+  /** What both destination-agents offer; v2 alone makes each migration one of v2. */
+  readonly protocols?: 'v2';
+  /** The guest is Linux with so much memory filled; by default it is the boot sector. */
+  readonly linuxFilledMib?: number;
+}
+
 /** Two hosts on loopback and one guest that runs on one of them: what a case of the suite has to itself. */
 export class World {
   readonly a: Host;
@@ -50,8 +57,8 @@ export class World {
     process.once('exit', this.#killAll);
   }
 
-  /** Both hosts up, the guest running on A: the boot sector, or Linux with so much memory filled. */
-  static async open(linuxFilledMib: number | null = null): Promise<World> {
+  /** Both hosts up, the guest running on A. */
+  static async open({ protocols, linuxFilledMib }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -59,10 +66,12 @@ export class World {
     const guest = await bootSectorGuest({ writable: true });
     const diskPath = await guest.copyFor(join(folder, 'g'));
     const ticks = await listenForTicks(join(folder, 'g', 'serial'));
-    const host = (name: string) => new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers });
+    const offered = protocols === undefined ? {} : { protocols };
+    const host = (name: string) =>
+      new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered });
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
-    const linux = linuxFilledMib === null ? {} : await linuxFilled(linuxFilledMib);
+    const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib);
     const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
     const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml }, ticks);
     await Promise.all([world.a.start(), world.b.start()]);
