@@ -13,6 +13,8 @@ export {
   migrateToFd,
   migrationStatus,
   prepareMigration,
+  relocateSpiceClients,
+  type SpiceServer,
   setMigrationLimits,
   type TerminalMigrationStatus,
 } from './migration.js';

@@ -12,7 +12,9 @@ const greeting =
 
 export interface ScriptedMonitor {
   readonly qmp: QmpClient;
-  /** What a command is answered from now on; `{}` for those that are not named. */
+  /** Where others connect to it. */
+  readonly path: string;
+  /** What a command is answered from now on; `{}` for those that are not named, and a refusal for an Error. */
   readonly answers: Record<string, unknown>;
   /** What QEMU would tell by itself. */
   event(name: string, data: unknown): void;
@@ -24,7 +26,9 @@ export interface ScriptedMonitor {
  * A monitor over a real socket that answers by a script: it stands for a QEMU whose migration ends at a moment of the spec's choosing,
  * which a real one does not.
  */
-export async function scriptedMonitor(onCommand: (name: string) => void = () => undefined): Promise<ScriptedMonitor> {
+export async function scriptedMonitor(
+  onCommand: (name: string, args: unknown) => void = () => undefined,
+): Promise<ScriptedMonitor> {
   const folder = mkdtempSync(join(tmpdir(), 'vf-qmp-'));
   const path = join(folder, 'm');
   const answers: Record<string, unknown> = {};
@@ -35,9 +39,9 @@ export async function scriptedMonitor(onCommand: (name: string) => void = () => 
     socket.write(greeting);
     socket.on('data', (chunk: Buffer) => {
       for (const line of chunk.toString().trim().split('\n')) {
-        const { execute, id } = JSON.parse(line) as { execute: string; id: number };
-        if (execute !== 'qmp_capabilities') onCommand(execute);
-        socket.write(`${JSON.stringify({ return: answers[execute] ?? {}, id })}\r\n`);
+        const { execute, id, arguments: args } = JSON.parse(line) as { execute: string; id: number; arguments?: unknown };
+        if (execute !== 'qmp_capabilities') onCommand(execute, args);
+        socket.write(`${JSON.stringify({ ...answerOf(answers[execute]), id })}\r\n`);
       }
     });
   });
@@ -51,6 +55,7 @@ export async function scriptedMonitor(onCommand: (name: string) => void = () => 
   });
   return {
     qmp,
+    path,
     answers,
     event(name, data) {
       for (const socket of sockets)
@@ -60,4 +65,8 @@ export async function scriptedMonitor(onCommand: (name: string) => void = () => 
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function answerOf(scripted: unknown) {
+  return scripted instanceof Error ? { error: { class: 'GenericError', desc: scripted.message } } : { return: scripted ?? {} };
 }
