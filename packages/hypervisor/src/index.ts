@@ -16,6 +16,8 @@ export {
   migrationStatus,
   missingForMigration,
   prepareMigration,
+  relocateSpiceClients,
+  type SpiceServer,
   setMigrationLimits,
   type TerminalMigrationStatus,
 } from './migration.js';

@@ -8,6 +8,8 @@
 # One line per tick: T<8 hex digits> P<4 hex digits> OK|BAD\n. T counts lines, so consecutive lines differ by exactly one: a guest
 # that lost time, ran twice or went back shows it. P is the pass of the page that comes next: pass 1 from tick 32, pass 2 from tick 64.
 #
+# A q on COM1 is its power button: it switches the machine off, by the register that SeaBIOS has put at the same place on q35 and pc.
+#
 # Variables and stack live in pages of their own: a write into the page of running code makes TCG translate it again.
 
 .intel_syntax noprefix
@@ -30,6 +32,8 @@
 .equ INCREMENT, 1013904223
 
 .equ COM1, 0x3f8
+.equ PM1A_CONTROL, 0x604
+.equ SLEEP_S5, 0x2000           # the bit that enters a sleep state, and the type of soft-off
 .equ TIMER_DIVISOR, 11932       # 1,193,182 Hz / 11,932 = 100 Hz
 
 _start:
@@ -96,6 +100,17 @@ work:
     call walk
     inc dword ptr [counter]
     call report
+    mov dx, COM1 + 5
+    in al, dx
+    test al, 1
+    jz forever
+    mov dx, COM1
+    in al, dx
+    cmp al, 'q'
+    jne forever
+    mov dx, PM1A_CONTROL
+    mov ax, SLEEP_S5
+    out dx, ax
     jmp forever
 
 tick:

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,6 +70,17 @@ describe('the boot-sector guest', () => {
     const bad = await serial.waitForTick(({ memory }) => memory === 'bad', 20_000);
     await serial.waitForTick(({ counter, memory }) => counter > bad.counter + 40 && memory === 'bad', 20_000);
     expect(findBreak(serial.ticks)).toContain('found its memory changed');
+  });
+
+  it('switches itself off when it is told to', async () => {
+    const { copyFor } = await bootSectorGuest({ writable: true });
+    const { child } = await start('monitor', await copyFor(folder), false);
+    await serial.waitForTick(({ counter }) => counter === 10, 20_000);
+    serial.send('x');
+    await serial.waitForTick(({ counter }) => counter === 20, 20_000);
+    serial.send('q');
+    if (child.exitCode === null) await once(child, 'exit');
+    expect(child.exitCode).toBe(0);
   });
 
   it('goes on after a migration by QMP alone, its memory intact', async () => {

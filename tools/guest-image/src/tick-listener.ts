@@ -24,6 +24,8 @@ export interface TickListener {
    * @throws VmferryError 'request-timeout' when none came within the deadline.
    */
   waitForTick(accept: (tick: ArrivedTick) => boolean, deadlineMs: number): Promise<ArrivedTick>;
+  /** Sends text to the serial port of the QEMU that has ticked last. */
+  send(text: string): void;
   close(): Promise<void>;
 }
 
@@ -34,13 +36,13 @@ export interface TickListener {
 export async function listenForTicks(path: string): Promise<TickListener> {
   const ticks: ArrivedTick[] = [];
   const waiting = new Set<() => void>();
-  const sockets = new Set<Socket>();
+  const sockets = new Map<number, Socket>();
   const lines = new LineJoiner();
   let connections = 0;
   const server = createServer((socket) => {
     const connection = connections++;
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    sockets.set(connection, socket);
+    socket.once('close', () => sockets.delete(connection));
     socket.on('error', () => socket.destroy());
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => {
@@ -60,8 +62,11 @@ export async function listenForTicks(path: string): Promise<TickListener> {
       return connections;
     },
     waitForTick: (accept, deadlineMs) => waitForTick(ticks, waiting, accept, deadlineMs),
+    send(text) {
+      sockets.get(ticks.at(-1)?.connection ?? 0)?.write(text);
+    },
     async close() {
-      for (const socket of sockets) socket.destroy();
+      for (const socket of sockets.values()) socket.destroy();
       server.close();
       await once(server, 'close');
     },

@@ -390,7 +390,9 @@ export class Incoming {
     if (guest === null) return this.#found !== null && isSameProcess(this.#found) ? 'silent' : 'gone';
     if (!guest.alive) return 'gone';
     try {
-      return await incomingStateOf(guest.qmp, lookDeadlineMs);
+      const state = await incomingStateOf(guest.qmp, lookDeadlineMs);
+      // Before `committing` there was no `cont`: what looks like having run is what the guest arrived as, switched off for one.
+      return state === 'resumed' && this.migration.record.decision === 'open' ? 'loaded' : state;
     } catch {
       // A monitor that broke off is the end of QEMU, or will be told by its exit; one that only is silent may hold an image.
       return guest.alive ? 'silent' : 'gone';

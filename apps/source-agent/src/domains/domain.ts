@@ -22,6 +22,8 @@ export interface DomainMigration {
   cancel(by: string): Promise<void>;
   /** QEMU's exit is proven. True when the migration sees to what the guest held here. */
   guestGone(): Promise<boolean>;
+  /** The guest has switched itself off or has panicked, and its QEMU stands still: there is nothing to hand over. */
+  guestFell(): Promise<void>;
   /** A user's destroy. Resolves when the guest here may be ended by the ordinary way; throws when it runs elsewhere. */
   destroy(): Promise<void>;
 }
@@ -50,6 +52,8 @@ export class Domain {
   /** The state that the lifecycle events have told of last. */
   #told: StateWithReason = this.#inactive;
   #migration: DomainMigration | null = null;
+  /** How the guest has brought itself to a stand. A migration that QEMU completes afterwards hides it from QEMU's status. */
+  #fallen: 'shutdown' | 'guest-panicked' | null = null;
   /** Why QEMU is about to end, when this agent ends it. */
   #ending: { readonly state: StateWithReason; readonly audit: AuditReason } | null = null;
   #warning: string | null = null;
@@ -173,8 +177,11 @@ export class Domain {
     this.#guest = guest;
     this.#definition = guest.definition;
     this.#ending = null;
+    this.#fallen = null;
     this.jobs.setGuestAlive(true);
-    for (const event of ['SHUTDOWN', 'GUEST_PANICKED'] as const) guest.qmp.on(event, () => this.#inBackground(this.reconcile()));
+    // A shutdown that is not the guest's own is this host's: QEMU is being ended.
+    guest.qmp.on('SHUTDOWN', ({ data }) => this.#inBackground(this.#fell(data.guest ? 'shutdown' : null)));
+    guest.qmp.on('GUEST_PANICKED', () => this.#inBackground(this.#fell('guest-panicked')));
     this.#gone = guest.exited.then(() => this.#exited(guest));
     this.#inBackground(this.#gone);
   }
@@ -200,6 +207,17 @@ export class Domain {
     this.tell();
   }
 
+  /** Whether the guest has switched itself off or has panicked, so that letting it go on would run nothing. */
+  get hasFallen(): boolean {
+    return this.#fallen !== null;
+  }
+
+  async #fell(how: 'shutdown' | 'guest-panicked' | null): Promise<void> {
+    this.#fallen = how ?? this.#fallen;
+    if (how !== null) await this.#migration?.guestFell();
+    await this.reconcile();
+  }
+
   /**
    * Makes the state what QEMU's status says: after a restart of the agent, after a migration, and when the guest powers off or
    * panics, which leaves a stopped QEMU. While a migration has the domain in hand, it alone acts on a QEMU that stands still.
@@ -207,7 +225,7 @@ export class Domain {
   async reconcile(): Promise<void> {
     const guest = this.#guest;
     if (guest === null || !guest.alive || this.#migration !== null) return;
-    const { status } = await guest.qmp.execute('query-status', {});
+    const status = this.#fallen ?? (await guest.qmp.execute('query-status', {})).status;
     const { state } = this.state;
     if (status === 'shutdown') return this.#poweredOff(guest);
     if (status === 'guest-panicked') return this.end({ state: 'shutoff', reason: 'crashed' }, 'crashed');
@@ -297,6 +315,7 @@ export class Domain {
 
   async #poweredOff(guest: Guest): Promise<void> {
     if (guest.definition.onPoweroff !== 'restart') return this.end({ state: 'shutoff', reason: 'shutdown' }, 'shutdown');
+    this.#fallen = null;
     await guest.qmp.execute('system_reset', {});
     await guest.qmp.execute('cont', {});
   }

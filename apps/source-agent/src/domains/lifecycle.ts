@@ -73,7 +73,7 @@ export class Lifecycle {
     await this.#asJob(domain, 'suspend', principal, async () => {
       const guest = domain.activeGuest();
       if (domain.state.state === 'paused') return;
-      const migrating = domain.jobs.state.async?.kind === 'migration-out';
+      const migrating = domain.migration !== null;
       await guest.qmp.execute('stop', {});
       // During a migration it is the migration's pause: rollback and destination run the guest (handover rule, "Around it").
       if (migrating) await domain.setState({ state: 'paused', reason: 'migration' });

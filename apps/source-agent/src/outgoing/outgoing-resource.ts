@@ -104,7 +104,9 @@ function guestOf(journal: OutgoingJournal, state: SourceState): MigrationResourc
     case 'stayed':
       return {
         runningOn: 'source',
-        detail: state.journal.resumeOnRollback ? 'It runs on here.' : 'It is here, paused as its user left it.',
+        detail: state.journal.resumeOnRollback
+          ? 'It has stayed here; its domain tells whether it runs.'
+          : 'It is here, paused as its user left it.',
       };
     case 'leaving':
     case 'left':

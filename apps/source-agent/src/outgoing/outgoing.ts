@@ -53,6 +53,8 @@ export class Outgoing implements DomainMigration {
   #writes: Promise<unknown> = Promise.resolve();
   #transfer: Transfer | null = null;
   #stoppedAtMs: number | null = null;
+  /** The writing of paused/migration, once it is under way. */
+  #paused: Promise<void> | null = null;
   #downtimeMs: number | null = null;
   #untieSession: () => void = () => undefined;
   #unfollowStops: () => void = () => undefined;
@@ -84,7 +86,10 @@ export class Outgoing implements DomainMigration {
         this.#acknowledged = this.#acknowledge();
         return this.#acknowledged;
       },
-      changed: (state: SourceState) => this.#tell(state),
+      changed: (state: SourceState) => {
+        if (state.journal.stage === 'permitted') this.#markPaused();
+        this.#tell(state);
+      },
       ended: (state: SourceState) => this.#end(state),
     };
     const { key, permit, resumeOnRollback } = journal.machine;
@@ -327,6 +332,13 @@ export class Outgoing implements DomainMigration {
     return this.machine.journal.stage !== 'lost' && !hasEnded(this.machine.journal);
   }
 
+  async guestFell(): Promise<void> {
+    if (hasEnded(this.machine.journal)) return;
+    const detail = `The guest of domain ${this.domain.name} has switched itself off or has panicked during its migration.`;
+    this.noteError(new VmferryError('migration-failed', `${detail} It ends here, and is not handed over.`, { side: 'source' }));
+    await this.machine.dispatch({ t: 'cancel' });
+  }
+
   async destroy(): Promise<void> {
     await this.machine.dispatch({ t: 'destroy' });
     await this.machine.whenEnded(AbortSignal.timeout(rollbackWaitMs));
@@ -374,7 +386,7 @@ export class Outgoing implements DomainMigration {
     else await this.#tellFailure();
   }
 
-  async #transferTo({ peer, stream, bandwidthMibPerSec }: AcceptedPerform): Promise<TransferEnd> {
+  async #transferTo({ peer, stream, bandwidthMibPerSec, display }: AcceptedPerform): Promise<TransferEnd> {
     const channel = await this.#openChannel(peer, stream);
     try {
       await this.#makeReady(bandwidthMibPerSec);
@@ -383,7 +395,7 @@ export class Outgoing implements DomainMigration {
       throw thrown;
     }
     this.#transfer = this.#newTransfer();
-    await this.#transfer.start(channel);
+    await this.#transfer.start(channel, display);
     return this.#transfer.end;
   }
 
@@ -407,6 +419,7 @@ export class Outgoing implements DomainMigration {
       qmp: this.domain.activeGuest().qmp,
       clock: this.#context.clock,
       faults: this.#context.faults,
+      log: this.log,
       bandwidthBytesPerSec: this.#journal.bandwidthBytesPerSec,
       downtimeMsMax: this.#journal.downtimeMsMax,
       timeouts: this.#journal.timeouts,
@@ -556,8 +569,9 @@ export class Outgoing implements DomainMigration {
     this.live.enter('confirm', 'source');
     const { faults } = this.#context;
     const { guest } = this.domain;
+    this.#markPaused();
+    await this.#paused;
     if (guest !== null) {
-      if (guest.alive) await this.#notePause();
       await guest.kill();
       await faults('S19');
       await this.domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'migrated' }, audit: 'migrated' });
@@ -576,7 +590,8 @@ export class Outgoing implements DomainMigration {
       const { status } = await guest.qmp.execute('query-status', {});
       if (status === 'running') await this.domain.setState({ state: 'running', reason: 'migration canceled' });
       // A guest that has powered off or panicked meanwhile is settled like any other, once this migration is over.
-      if (status === 'running' || status === 'shutdown' || status === 'guest-panicked' || !machine.resumeOnRollback) return true;
+      const fallen = this.domain.hasFallen || status === 'shutdown' || status === 'guest-panicked';
+      if (status === 'running' || fallen || !machine.resumeOnRollback) return true;
       await guest.qmp.execute('cont', {});
       await this.domain.setState({ state: 'running', reason: 'migration canceled' });
       await guest.announce().catch(() => undefined);
@@ -607,8 +622,8 @@ export class Outgoing implements DomainMigration {
   }
 
   /**
-   * QEMU stops the guest by itself at the end of the transfer (S22): the state follows its event. The permit goes first, which the
-   * guest stands still for; a transfer that takes long after STOP is not waited for.
+   * QEMU stops the guest by itself at the end of the transfer: the state follows its event. The permit goes first, which the guest
+   * stands still for; a transfer that takes long after STOP is not waited for.
    */
   #onStop = (event: QmpEvent<'STOP'>): void => {
     this.#stoppedAtMs = event.receivedAtMs;
@@ -616,14 +631,18 @@ export class Outgoing implements DomainMigration {
       await this.#context.faults('S11');
       await this.machine.until(({ journal }) => journal.stage !== 'performing', AbortSignal.timeout(permitFirstMs));
       const { stage } = this.machine.journal;
-      if (stage === 'performing' || stage === 'permitted') await this.#notePause();
+      if (stage === 'performing' || stage === 'permitted') this.#markPaused();
     };
-    follow().catch((error: unknown) => this.log.warn('the state of the stopped guest could not be written', { error }));
+    follow().catch((error: unknown) => this.log.warn('the stop of the guest could not be followed', { error }));
   };
 
-  /** S22: a guest that has completed stands still until its migration is decided, whether its STOP was seen or not; told once. */
-  async #notePause(): Promise<void> {
-    if (this.domain.state.state === 'running') await this.domain.setState({ state: 'paused', reason: 'migration' });
+  /** S22: by QEMU's STOP or its `completed`, whichever is heard of, the guest is paused by its migration; it is written once. */
+  #markPaused(): void {
+    if (this.#paused !== null || this.domain.guest?.alive !== true || this.domain.state.state !== 'running') return;
+    this.#paused = this.domain.setState({ state: 'paused', reason: 'migration' }).catch((error: unknown) => {
+      this.#paused = null;
+      this.log.warn('the state of the stopped guest could not be written', { error });
+    });
   }
 
   #tell(state: SourceState): void {

@@ -1,6 +1,7 @@
 import { agentUrl, type Perform2Request, type PerformRequest, streamUri } from '@vmferry/api';
 import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
+import type { SpiceServer } from '@vmferry/hypervisor';
 import { flagsInHex, type MigrationKey, type Protocol, parseFlags } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 
@@ -16,13 +17,16 @@ export interface AcceptedPerform {
   readonly peer: CookiePeer;
   readonly stream: CookieStream;
   readonly bandwidthMibPerSec: number | undefined;
+  /** Where SPICE clients go on: on the host that the cookie of Prepare names (S30). Null for any other display, and none. */
+  readonly display: SpiceServer | null;
 }
 
 /** Reads and checks the Perform of either protocol in full, before any side effect. */
 export function acceptPerform(context: SourceContext, of: PerformOf, body: PerformRequest | Perform2Request): AcceptedPerform {
   const flags = flagsInHex(parseFlags(body.flags ?? []));
   context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, flags, domain: of.domain.name, uri: body.uri });
-  const { peer, stream } = readCookie(context, of, body.cookie).vmferry ?? {};
+  const { hostName, graphics, vmferry } = readCookie(context, of, body.cookie);
+  const { peer, stream } = vmferry ?? {};
   if (peer === undefined || peer.role !== 'destination' || stream === undefined) {
     throw new VmferryError('cookie-malformed', 'The cookie of Prepare names no destination agent or no stream.');
   }
@@ -37,6 +41,7 @@ export function acceptPerform(context: SourceContext, of: PerformOf, body: Perfo
     peer,
     stream: { ...stream, url: streamUrl(context, peer, stream, body.uri) },
     bandwidthMibPerSec: body.bandwidthMibPerSec,
+    display: graphics?.type === 'spice' ? { hostName, ...graphics } : null,
   };
 }
 

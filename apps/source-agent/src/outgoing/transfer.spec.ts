@@ -4,6 +4,7 @@ import { closeFd, socketpair } from '@vmferry/posix';
 import { noFaults, systemClock } from '@vmferry/seams';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { scriptedMonitor } from '../testing/scripted-monitor.js';
+import { silentLog } from '../testing/spec-parts.js';
 import type { Overdue } from './patience.js';
 import { Transfer } from './transfer.js';
 
@@ -49,6 +50,7 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     qmp: monitor.qmp,
     clock: systemClock,
     faults: noFaults,
+    log: silentLog,
     bandwidthBytesPerSec: null,
     downtimeMsMax: 300,
     timeouts,
@@ -69,7 +71,7 @@ const until = async (holds: () => boolean) => {
 describe('Transfer', () => {
   it('S40: sets up, hands the descriptor over, and ends by the event', async () => {
     const { made, monitor, order, channel, progress } = await transfer();
-    await made.start(channel);
+    await made.start(channel, null);
     expect(order).toEqual(['migrate-set-capabilities', 'migrate-set-parameters', 'getfd', 'migrate']);
     await until(() => progress.length > 0);
     expect(progress[0]?.memory).toMatchObject({ totalBytes: 1_000, processedBytes: 500 });
@@ -85,7 +87,7 @@ describe('Transfer', () => {
 
   it('S38: cancel shuts the channel first, and only then tells QEMU', async () => {
     const { made, monitor, order, channel } = await transfer();
-    await made.start(channel);
+    await made.start(channel, null);
     monitor.answers['query-migrate'] = { status: 'cancelled' };
     await made.cancel();
     expect(order.indexOf('shut')).toBeGreaterThan(0);
@@ -97,7 +99,7 @@ describe('Transfer', () => {
 
   it('rule 1: a cancel is a request: QEMU may have completed', async () => {
     const { made, monitor, channel } = await transfer();
-    await made.start(channel);
+    await made.start(channel, null);
     monitor.answers['query-migrate'] = { status: 'completed' };
     await made.cancel();
     expect(await made.end).toEqual({ t: 'completed' });
@@ -105,7 +107,7 @@ describe('Transfer', () => {
 
   it('a failure has the reason that the status tells', async () => {
     const { made, monitor, channel } = await transfer();
-    await made.start(channel);
+    await made.start(channel, null);
     monitor.answers['query-migrate'] = { 'status': 'failed', 'error-desc': 'the wire was cut' };
     monitor.event('MIGRATION', { status: 'failed' });
     expect(await made.end).toEqual({ t: 'failed', detail: 'the wire was cut' });
@@ -113,14 +115,14 @@ describe('Transfer', () => {
 
   it('the end of QEMU is an end, and no other follows', async () => {
     const { made, monitor, channel } = await transfer();
-    await made.start(channel);
+    await made.start(channel, null);
     monitor.end();
     expect(await made.end).toMatchObject({ t: 'failed', detail: expect.stringContaining('ended') });
   });
 
   it('raises the limit when a pass has not brought it nearer, up to the maximum that is set meanwhile', async () => {
     const { made, monitor, order, channel, progress } = await transfer();
-    await made.start(channel);
+    await made.start(channel, null);
     await made.steer({ downtimeMsMax: 20 });
     const limits = () => order.filter((what) => what === 'migrate-set-parameters').length;
     expect(limits()).toBe(2);
@@ -147,7 +149,7 @@ describe('Transfer', () => {
 
   it('looks are taken one after the other, so that what they tell never goes back', async () => {
     const { made, monitor, channel, progress } = await transfer();
-    await made.start(channel);
+    await made.start(channel, null);
     for (let pass = 2; pass < 40; pass += 1) {
       monitor.answers['query-migrate'] = {
         status: 'active',
@@ -168,7 +170,7 @@ describe('Transfer', () => {
   it('a total that is over cancels: the channel first, and once', async () => {
     const { made, monitor, order, channel, overdue } = await transfer({ totalSeconds: 1 });
     const startedMs = performance.now();
-    await made.start(channel);
+    await made.start(channel, null);
     expect(overdue).toEqual([]);
     await until(() => overdue.length > 0);
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(1_000);
@@ -181,7 +183,7 @@ describe('Transfer', () => {
 
   it('T4: pause raises the bandwidth first and then stops the guest; a later change of the downtime does not lower it', async () => {
     const { made, sent, channel, monitor, overdue } = await transfer({ stallSeconds: 1, action: 'pause' });
-    await made.start(channel);
+    await made.start(channel, null);
     await made.steer({ bandwidthBytesPerSec: 1_000 });
     const after = sent.length;
     await until(() => sent.some(([command]) => command === 'stop'));

@@ -8,10 +8,13 @@ import {
   migrateToFd,
   migrationStatus,
   prepareMigration,
+  relocateSpiceClients,
+  type SpiceServer,
   setMigrationLimits,
 } from '@vmferry/hypervisor';
 import type { QmpClient, QmpEvent } from '@vmferry/qmp';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
+import type { Log } from '@vmferry/service';
 import { Convergence } from './convergence.js';
 import { type Overdue, Patience } from './patience.js';
 
@@ -25,6 +28,7 @@ export interface TransferOptions {
   readonly qmp: QmpClient;
   readonly clock: Clock;
   readonly faults: FaultPoints;
+  readonly log: Log;
   readonly bandwidthBytesPerSec: number | null;
   readonly downtimeMsMax: number;
   readonly timeouts: MigrationTimeouts;
@@ -74,8 +78,8 @@ export class Transfer {
     options.qmp.onClose(() => this.#finish({ t: 'failed', detail: 'QEMU ended during the migration' }));
   }
 
-  /** Sets QEMU up and begins to send. Throws what QEMU answers; the channel is shut then. */
-  async start(channel: Channel): Promise<void> {
+  /** Sets QEMU up and begins to send; SPICE clients will follow to `display`. Throws what QEMU answers; the channel is shut then. */
+  async start(channel: Channel, display: SpiceServer | null): Promise<void> {
     const { qmp, faults } = this.#o;
     this.#channel = channel;
     try {
@@ -83,6 +87,7 @@ export class Transfer {
         ...(this.#bandwidthBytesPerSec === null ? {} : { bandwidthBytesPerSec: this.#bandwidthBytesPerSec }),
         downtimeLimitMs: this.#convergence.limitMs,
       });
+      await this.#relocate(display);
       await faults('S8');
       await migrateToFd(qmp, channel.fd, descriptorName);
       await faults('S9');
@@ -92,6 +97,14 @@ export class Transfer {
     }
     this.#patience = new Patience(this.#timeouts, this.#o.memoryKib, this.#o.clock.monotonicMs());
     this.#schedule();
+  }
+
+  /** S44: clients that cannot be sent on lose their picture, and the guest nothing. */
+  async #relocate(display: SpiceServer | null): Promise<void> {
+    if (display === null) return;
+    await relocateSpiceClients(this.#o.qmp, display).catch((error: unknown) =>
+      this.#o.log.warn('the SPICE clients of the guest cannot be sent to the destination', { ...display, error }),
+    );
   }
 
   /** Follows a migration that an earlier life of the agent began; its end is known at once or comes as an event. */

@@ -12,7 +12,9 @@ const greeting =
 
 export interface ScriptedMonitor {
   readonly qmp: QmpClient;
-  /** What a command is answered from now on; `{}` for those that are not named. */
+  /** Where others connect to it. */
+  readonly path: string;
+  /** What a command is answered from now on; `{}` for those that are not named, and a refusal for an Error. */
   readonly answers: Record<string, unknown>;
   /** What QEMU would tell by itself. */
   event(name: string, data: unknown): void;
@@ -39,7 +41,7 @@ export async function scriptedMonitor(
       for (const line of chunk.toString().trim().split('\n')) {
         const { execute, arguments: args = {}, id } = JSON.parse(line) as { execute: string; arguments?: unknown; id: number };
         if (execute !== 'qmp_capabilities') onCommand(execute, args);
-        socket.write(`${JSON.stringify({ return: answers[execute] ?? {}, id })}\r\n`);
+        socket.write(`${JSON.stringify({ ...answerOf(answers[execute]), id })}\r\n`);
       }
     });
   });
@@ -53,6 +55,7 @@ export async function scriptedMonitor(
   });
   return {
     qmp,
+    path,
     answers,
     event(name, data) {
       for (const socket of sockets)
@@ -62,4 +65,8 @@ export async function scriptedMonitor(
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function answerOf(scripted: unknown) {
+  return scripted instanceof Error ? { error: { class: 'GenericError', desc: scripted.message } } : { return: scripted ?? {} };
 }

@@ -6,6 +6,7 @@ import { expectTidy } from '../checks/expect-settled.js';
 import { expectNoStrayFiles } from '../checks/leftovers.js';
 import { expectOneLife } from '../checks/life.js';
 import { untilSettled } from '../checks/resources.js';
+import { onA } from '../scenarios/scenario.js';
 import { eventually } from '../world/eventually.js';
 import { endless, migrate } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
@@ -153,15 +154,6 @@ async function expectDestroyed(world: World, hand: ByHand): Promise<void> {
     for (const host of world.hosts) await expectNoStrayFiles(host, false);
     await expectAudited(world, []);
   });
-}
-
-/** Destroy needs the guest on A, where its configuration is, so that it can be started again. */
-async function onA(world: World): Promise<void> {
-  if (world.here === world.a) return;
-  const run = migrate(world, { mode: 'p2p-direct' });
-  await run.driven;
-  expect((await untilSettled(run.from.sourceClient(), run.id))?.state).toBe('SUCCEEDED');
-  world.here = world.a;
 }
 
 describe('destroy on the source', () => {

@@ -14,3 +14,8 @@ export async function expectSecond(world: World, mode: Mode, lost: boolean): Pro
   if (lost) await world.boot();
   await expectSettled(world, migrate(world, { mode }), 'destination');
 }
+
+/** What ends the guest for good needs it on A, where its configuration is, so that it can be started again. */
+export async function onA(world: World): Promise<void> {
+  if (world.here !== world.a) await expectSettled(world, migrate(world, { mode: 'p2p-direct' }), 'destination');
+}

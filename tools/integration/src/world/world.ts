@@ -115,6 +115,11 @@ export class World {
     }, tickDeadlineMs);
   }
 
+  /** The guest switches itself off. */
+  powerOff(): void {
+    this.#ticks.send('q');
+  }
+
   /** The QEMU of the guest on a host, by what its source-agent says. */
   async qemuOn(host: Host): Promise<number> {
     const { pid } = await host.sourceClient().domain(this.uuid);
