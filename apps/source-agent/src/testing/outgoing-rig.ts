@@ -163,5 +163,5 @@ async function streamTaker(): Promise<{ readonly url: string; close(): void }> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo; // A TCP server that listens has one.
-  return { url: `http://127.0.0.1:${port}/stream`, close: () => server.close() };
+  return { url: `http://127.0.0.1:${port}/v1/migrations/m1/stream`, close: () => server.close() };
 }

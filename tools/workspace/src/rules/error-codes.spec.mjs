@@ -7,9 +7,7 @@ import { root } from '../packages.mjs';
 const internal = new Map([
   ['agent-running', 'a second agent ends before it listens'],
   ['phase-backward', 'a defect of the agent, which the job refuses'],
-  ['no-active-job', 'an async job that ended under its own step'],
   ['lease-stale', 'the destination keeps the guest held, or the source paused, and says so'],
-  ['system-call-failed', 'a defect, or a host without memory or descriptors'],
   ['request-timeout', 'a request that never was whole: it had no route yet'],
 ]);
 
