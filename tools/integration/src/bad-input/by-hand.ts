@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { BeginReply, MigrationResource, PerformReply, PrepareReply } from '@vmferry/api';
 import { systemRandom } from '@vmferry/seams';
 import { expect } from 'vitest';
+import { untilSettled } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import type { World } from '../world/world.js';
 import { type Answer, ask } from './ask.js';
@@ -84,6 +85,8 @@ export class ByHand {
     const { body } = await ask(this.source, `/v1/domains/${this.world.uuid}`, { method: 'GET' });
     expect([body.state, body.job, body.migrationId]).toEqual(['running', null, null]);
     await this.#untilAcknowledged();
+    // The destination answers when it has decided; a new Prepare of the domain is refused until it has given everything back.
+    await untilSettled(this.world.there.destinationClient(), this.id);
   }
 
   /** A source that knows where the record is tells there that it has acted on it, and lets nobody wait for that. */

@@ -61,10 +61,10 @@ const migrations: readonly Case[] = [
   ],
   ['a destination that does not answer', 502, 'peer-unreachable', () => ({ destination: 'http://127.0.0.1:1' })],
   [
-    'a destination that speaks v2 only',
+    'S42: a destination that speaks neither v3 nor v2',
     422,
     'peer-protocol',
-    async () => ({ destination: await peerThatSays({ ...stranger, protocols: ['v2'] }) }),
+    async () => ({ destination: await peerThatSays({ ...stranger, protocols: ['v1', 'v4'] }) }),
   ],
   ['a source-agent for a destination', 422, 'peer-protocol', ({ there }) => ({ destination: there.source.url })],
   ['a relay for a destination', 422, 'peer-protocol', ({ there }) => ({ destination: there.relay.url })],
