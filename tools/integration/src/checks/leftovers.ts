@@ -9,7 +9,7 @@ const staying = [
   /^(source-agent|destination-agent|tunnel-relay)\.log$/,
   /^state\/host\.json$/,
   /^state\/(source-agent|destination-agent|tunnel-relay)\.lock$/,
-  /^state\/(source-agent|destination-agent)\.audit$/,
+  /^state\/(source-agent|destination-agent)\.(audit|events)$/,
   /^state\/migrations\/[\w-]+\.[0-9a-f]{32}\.(incoming|outgoing)\.json$/,
   /^state\/locks\/vm-[0-9a-f-]{36}\.(lk|json|live\.[0-9a-f-]{36})$/,
   /^state\/run\/[0-9a-f-]{36}\/qemu\.log$/,
