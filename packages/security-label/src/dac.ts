@@ -33,17 +33,19 @@ export class DacLabels implements SecurityDriver {
     this.#imageRoots = imageRoots;
   }
 
-  labelAll(domain: LabelledDomain): Promise<void> {
+  labelAll(domain: LabelledDomain): Promise<readonly string[]> {
     return this.#inTurn(async () => {
       for (const path of domain.readable) await checkReach(path, this.user, 'read');
       for (const path of domain.created) await checkReach(path, this.user, 'create');
       for (const path of domain.connected) await checkReach(path, this.user, 'connect');
-      await this.#label(domain.uuid, domain.writable);
+      return this.#label(domain.uuid, domain.writable);
     });
   }
 
   labelPath(domain: LabelledDomain, path: string): Promise<void> {
-    return this.#inTurn(() => this.#label(domain.uuid, [path]));
+    return this.#inTurn(async () => {
+      await this.#label(domain.uuid, [path]);
+    });
   }
 
   restoreAll(domain: LabelledDomain, { migrated }: { readonly migrated: boolean }): Promise<void> {
@@ -59,8 +61,8 @@ export class DacLabels implements SecurityDriver {
     return Promise.resolve();
   }
 
-  /** Looks at every path, writes the memory, and only then changes owners. */
-  async #label(uuid: string, paths: readonly string[]): Promise<void> {
+  /** Looks at every path, writes the memory, and only then changes owners. Resolves with the paths that were not remembered before. */
+  async #label(uuid: string, paths: readonly string[]): Promise<readonly string[]> {
     const before = (await this.#memory.read(uuid)) ?? { files: [] };
     const others = await this.#filesOfOthers(uuid);
     const added: Remembered[] = [];
@@ -75,6 +77,7 @@ export class DacLabels implements SecurityDriver {
     const changed: Remembered[] = [];
     try {
       for (const path of paths) changed.push({ path, owner: chownByDescriptor(path, this.user) });
+      return added.map(({ path }) => path);
     } catch (error) {
       for (const { path, owner } of changed.reverse()) chownByDescriptor(path, owner);
       await this.#remember(uuid, before);
@@ -135,7 +138,7 @@ export class DacLabels implements SecurityDriver {
   }
 
   /** One change of the memory at a time. */
-  #inTurn(act: () => Promise<void>): Promise<void> {
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
     const mine = this.#tail.then(act);
     this.#tail = mine.catch(() => undefined);
     return mine;

@@ -4,7 +4,7 @@ import type { SecurityDriver } from './security-driver.js';
 export const noLabels: SecurityDriver = {
   name: 'none',
   user: null,
-  labelAll: () => Promise.resolve(),
+  labelAll: () => Promise.resolve([]),
   restoreAll: () => Promise.resolve(),
   labelPath: () => Promise.resolve(),
   restorePath: () => Promise.resolve(),
