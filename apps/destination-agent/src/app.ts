@@ -70,6 +70,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
       version: 1,
       report: (fault) => log.error('a record cannot be read and was set aside', { ...fault }),
     }),
+    arrivals: host.state.arrivals,
     configs: host.state.configs,
     locks: host.locks,
     auditor: host.auditor,

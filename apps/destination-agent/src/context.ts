@@ -2,7 +2,7 @@ import type { LifecycleEvents, MigrationMetrics, Protocols } from '@vmferry/agen
 import type { Auditor } from '@vmferry/audit';
 import type { RelayClient, SourceAgentClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
-import type { DocumentStore, DomainConfigs, HostIdentity } from '@vmferry/host-state';
+import type { Arrivals, DocumentStore, DomainConfigs, HostIdentity } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { ControlSessions, Log } from '@vmferry/service';
@@ -33,6 +33,8 @@ export interface DestinationContext {
   readonly listening: Listening;
   readonly guestHost: GuestHost;
   readonly journals: DocumentStore<IncomingJournal>;
+  /** What of them is coming in, by the uuid of the guest; for the source-agent of this host. */
+  readonly arrivals: Arrivals;
   readonly configs: DomainConfigs;
   readonly locks: LockDriver;
   readonly auditor: Auditor;

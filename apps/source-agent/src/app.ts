@@ -10,7 +10,7 @@ import {
 import { type VersionReply, z } from '@vmferry/api';
 import { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import { DocumentStore, type HostState } from '@vmferry/host-state';
-import { type Decision, keyName, type MigrationKey, protocols } from '@vmferry/migration';
+import { keyName, protocols } from '@vmferry/migration';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import {
   ControlSessions,
@@ -66,7 +66,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     metrics: new MigrationMetrics(metrics, 'source', () => outgoings.list()),
     relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
     destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
-    incomingDecision: incomingDecisions(host.state, report),
+    ...incomingOf(host.state, report),
     retryMs: options.retryMs,
     sessionTtlSeconds: options.sessionTtlSeconds,
   };
@@ -115,8 +115,8 @@ function journalsOf({ folders }: HostState, report: Report): DocumentStore<Outgo
   return new DocumentStore({ dir: folders.migrations, suffix: '.outgoing.json', parse, version: 1, report });
 }
 
-/** The decisions of this host's destination-agent, read from its own documents: the record on disk is the truth. */
-function incomingDecisions({ folders }: HostState, report: Report): (key: MigrationKey) => Promise<Decision | null> {
+/** What comes in to this host, read from its destination-agent's own documents: the record on disk is the truth. */
+function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<SourceContext, 'arrivals' | 'incomingDecision'> {
   const decided = z.object({ record: z.object({ decision: z.enum(['open', 'committing', 'committed', 'aborted', 'unknown']) }) });
   const records = new DocumentStore({
     dir: folders.migrations,
@@ -125,7 +125,7 @@ function incomingDecisions({ folders }: HostState, report: Report): (key: Migrat
     version: 1,
     report,
   });
-  return async (key) => (await records.read(keyName(key)))?.record.decision ?? null;
+  return { arrivals, incomingDecision: async (key) => (await records.read(keyName(key)))?.record.decision ?? null };
 }
 
 function versionOf({ host, relay, protocols: { offered } }: SourceContext): VersionReply {

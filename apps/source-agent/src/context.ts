@@ -2,7 +2,7 @@ import type { LifecycleEvents, MigrationMetrics, Peers, Protocols } from '@vmfer
 import type { Auditor } from '@vmferry/audit';
 import type { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
-import type { DocumentStore, DomainConfigs, HostIdentity } from '@vmferry/host-state';
+import type { Arrivals, DocumentStore, DomainConfigs, HostIdentity } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
 import type { Decision, MigrationKey } from '@vmferry/migration';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
@@ -32,6 +32,8 @@ export interface SourceContext {
   /** The relay of this host; null when tunnelled migrations are not offered. */
   readonly relay: RelayClient | null;
   readonly destinationAgent: (url: string) => DestinationAgentClient;
+  /** By which migration a guest is coming in to this host. */
+  readonly arrivals: Arrivals;
   /** What the destination-agent of this host has decided about a migration that came in; null when it has no record of it. */
   readonly incomingDecision: (key: MigrationKey) => Promise<Decision | null>;
   /** Between two tries of anything that waits for another to answer. */

@@ -159,6 +159,7 @@ describe('two relays in two processes', () => {
   it.each([
     [['--listen', '0.0.0.0:0'], /listens on loopback only/],
     [['--listen', 'nonsense'], /HOST:PORT/],
+    [['--runtime-dir', `/run/${'r'.repeat(56)}`], /has 61 bytes, and 60 are the most/],
     [['--public-url', 'ftp://x'], /http:\/\/HOST:PORT/],
     [['--attach-timeout-seconds', '0'], /whole seconds from 1 to 3600/],
   ])('arguments %o end it with a message', async (args, message) => {

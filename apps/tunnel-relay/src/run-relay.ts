@@ -4,6 +4,7 @@ import { VmferryError } from '@vmferry/errors';
 import { openHostState, takeAgentLock } from '@vmferry/host-state';
 import { faultPointsFrom, systemClock, systemRandom } from '@vmferry/seams';
 import {
+  checkRuntimeDir,
   createLogger,
   type Log,
   type LogLevel,
@@ -40,6 +41,7 @@ export async function runRelay(argv: readonly string[], faultPlan: string | unde
 }
 
 async function startRelay(settings: Settings, faultPlan: string | undefined, log: Log): Promise<RunningApp> {
+  checkRuntimeDir(settings.runtimeDir);
   const at = parseListenAddress(settings.listen);
   const publicUrl = checkedUrl(settings.publicUrl);
   const authenticator = loadAuthenticator(settings.tokenFile);
@@ -88,7 +90,7 @@ function readSettings(argv: readonly string[]): Settings {
     .addOption(
       option('--host-name <name>', 'the name of this host, kept when its state folder is first used').default(hostname()),
     )
-    .addOption(option('--runtime-dir <dir>', 'a short path for unix sockets').makeOptionMandatory())
+    .addOption(option('--runtime-dir <dir>', 'a short path for unix sockets, at most 60 bytes').makeOptionMandatory())
     .addOption(option('--listen <host:port>', 'where to listen; port 0 takes any').default('127.0.0.1:0'))
     .addOption(option('--public-url <url>', 'how peers reach this relay, when that is not where it listens'))
     .addOption(

@@ -31,6 +31,14 @@ it('gives both agents of a host one identity, and each its own lock', async () =
   await destination.close();
 });
 
+it('refuses a runtime folder in which the sockets of a guest would not fit, and takes the longest that there may be', async () => {
+  const runtimeDir = (bytes: number) => join(folder, 'r'.repeat(bytes - Buffer.byteLength(folder) - 1));
+  const tooLong = openHost('source-agent', { ...optionsOf(), runtimeDir: runtimeDir(61) }, noFaults, log);
+  await expect(tooLong).rejects.toMatchObject({ code: 'invalid-argument' });
+  const host = await openHost('source-agent', { ...optionsOf(), runtimeDir: runtimeDir(60) }, noFaults, log);
+  await host.close();
+});
+
 it('asks an emulator once, and again when it has failed', async () => {
   const host = await openHost('source-agent', optionsOf(), noFaults, log);
   const [first, second] = await Promise.all([

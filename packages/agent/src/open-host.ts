@@ -6,7 +6,7 @@ import { type AgentLock, type AppName, DocumentStore, type HostState, openHostSt
 import { EmbeddedLocks, type LockDriver, noLocks } from '@vmferry/locking';
 import { type Clock, type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
-import type { Log } from '@vmferry/service';
+import { checkRuntimeDir, type Log } from '@vmferry/service';
 import { CapabilityCache } from './capability-cache.js';
 import { EventLog } from './events/event-log.js';
 import { LifecycleEvents } from './events/lifecycle-events.js';
@@ -33,6 +33,7 @@ export async function openHost(
   faults: FaultPoints,
   log: Log,
 ): Promise<OpenHost> {
+  checkRuntimeDir(options.runtimeDir);
   const lock = takeAgentLock(options.stateDir, app);
   const report = (fault: { readonly path: string; readonly movedTo: string; readonly reason: string }) =>
     log.error('a document cannot be read and was set aside', { ...fault });

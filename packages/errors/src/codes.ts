@@ -60,6 +60,7 @@ export const errorCodes = {
   'domain-not-found': row(404, NO_DOMAIN, false, 'There is no such domain'),
   'domain-exists': row(409, INVALID, false, 'A domain of this name or uuid exists'),
   'domain-running': row(409, INVALID, false, 'The domain is running'),
+  'domain-elsewhere': row(409, INVALID, false, 'The domain runs on another host'),
   'domain-not-running': row(409, INVALID, false, 'The domain is not running'),
   'domain-busy': row(409, TIMEOUT, true, 'Another job holds the domain'),
   'domain-autodestroy': row(409, INVALID, false, 'The domain is marked for autodestroy'),

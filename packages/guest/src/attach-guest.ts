@@ -9,7 +9,7 @@ import { differencesOf } from './compare-guest.js';
 import { Guest } from './guest.js';
 import type { GuestHost } from './guest-host.js';
 import { resourcesOf } from './holdings.js';
-import { pathsOf } from './start-guest.js';
+import { pathsOf, startedAlready } from './start-guest.js';
 
 /** A QEMU of this host that something else has started. */
 export interface ForeignQemu {
@@ -81,7 +81,7 @@ export async function attachGuest(host: GuestHost, { definition, process, qmp, s
     tainted: ['external-launch'],
     domainXml: formatDomain(definition),
   };
-  await host.statuses.write(status);
+  if (!(await host.statuses.create(status))) throw startedAlready(definition);
   const guest = new Guest(host, definition, status, qmp);
   try {
     await giveLiveLock(host, definition.uuid, qmp);

@@ -2,7 +2,7 @@ import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { isSameProcess } from '@vmferry/hypervisor';
-import { QmpClient } from '@vmferry/qmp';
+import { connectMonitor } from './connect-monitor.js';
 import { Guest } from './guest.js';
 import type { GuestHost } from './guest-host.js';
 import { resourcesOf } from './holdings.js';
@@ -17,8 +17,7 @@ const greetingDeadlineMs = 3_000;
 export async function findGuest(host: GuestHost, status: DomainStatus): Promise<Guest | null> {
   if (!isSameProcess(status.process)) return null;
   try {
-    const path = host.owner === 'source' ? status.monitors.source : status.monitors.destination;
-    const qmp = await QmpClient.connect({ path, clock: host.clock, deadlineMs: greetingDeadlineMs });
+    const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs });
     await host.locks.register(status.uuid, status.process.pid, resourcesOf(status.uuid));
     return new Guest(host, parseDomain(status.domainXml), status, qmp);
   } catch (thrown) {

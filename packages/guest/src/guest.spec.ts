@@ -1,6 +1,9 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { noLocks } from '@vmferry/locking';
+import { noLabels, type SecurityDriver } from '@vmferry/security-label';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { auditedOf, findGuest, type Guest, incomingStateOf, startGuest } from './index.js';
+import { auditedOf, disposeUnstarted, findGuest, type Guest, type GuestHost, incomingStateOf, startGuest } from './index.js';
 import { definitionOf, specHost, uuid } from './spec-host.js';
 
 let world: Awaited<ReturnType<typeof specHost>>;
@@ -9,15 +12,102 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-async function started(): Promise<Guest> {
-  return startGuest(world.host, {
-    definition: await definitionOf(world.host),
+async function started(o: { id?: string; disk?: string; host?: GuestHost } = {}): Promise<Guest> {
+  return startGuest(o.host ?? world.host, {
+    definition: await definitionOf(world.host, o.disk, o.id),
     incoming: false,
     persistent: true,
     state: { state: 'paused', reason: 'user' },
     migration: null,
   });
 }
+
+async function ended(guest: Guest): Promise<void> {
+  await guest.kill();
+  await guest.dispose({ migrated: false });
+}
+
+/** A host on which a start waits at D4, where it has its folder and its labels and no QEMU yet, until it is let go on. */
+function waitingAtD4(over: Partial<GuestHost> = {}): { host: GuestHost; reached: Promise<void>; goOn: () => void } {
+  let reach: () => void = () => undefined;
+  let goOn: () => void = () => undefined;
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve;
+  });
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const faults: GuestHost['faults'] = async (point) => {
+    if (point !== 'D4') return;
+    reach();
+    await gate;
+  };
+  return { host: { ...world.host, ...over, faults }, reached, goOn: () => goOn() };
+}
+
+it('gives each guest a folder of its own, also when their uuids are the same at both ends', async () => {
+  const first = await started();
+  const other = `${uuid.slice(0, 8)}-ffff-4fff-8fff-ffffff${uuid.slice(-6)}`;
+  const second = await started({ id: other });
+  expect(existsSync(first.status.monitors.source), 'the monitor of the first').toBe(true);
+  for (const guest of [first, second]) {
+    guest.qmp.close();
+    const again = await findGuest(world.host, guest.status);
+    expect(await again?.qmp.execute('query-name', {})).toEqual({ name: guest.definition.name });
+    again?.qmp.close();
+  }
+  const mistaken = findGuest(world.host, { ...first.status, monitors: second.status.monitors });
+  await expect(mistaken, 'the monitor is that of another process').rejects.toMatchObject({ code: 'monitor-failed' });
+  await ended(first);
+  expect(await world.host.statuses.read(other)).not.toBeNull();
+  await ended(second);
+  expect(await world.leftovers()).toEqual([]);
+});
+
+it('a second start of the same guest is refused and leaves the first alone', async () => {
+  const { host, reached, goOn } = waitingAtD4();
+  const first = started({ host });
+  await reached;
+  await expect(started()).rejects.toMatchObject({ code: 'lease-busy' });
+  await disposeUnstarted(world.host, await definitionOf(world.host), { migrated: true });
+  goOn();
+  const guest = await first;
+  await expect(started()).rejects.toMatchObject({ code: 'lease-busy' });
+  expect(await world.host.statuses.read(uuid)).toMatchObject({ process: guest.status.process });
+  expect(existsSync(guest.status.monitors.source)).toBe(true);
+  await ended(guest);
+});
+
+it('without a lock driver the first status document decides, and the loser gives back nothing of the winner', async () => {
+  const loser = waitingAtD4({ locks: noLocks });
+  const late = started({ host: loser.host });
+  await loser.reached;
+  const guest = await started({ host: { ...world.host, locks: noLocks } });
+  loser.goOn();
+  await expect(late).rejects.toMatchObject({ code: 'lease-busy' });
+  expect(await world.host.statuses.read(uuid)).toMatchObject({ process: guest.status.process });
+  expect(existsSync(guest.status.monitors.source)).toBe(true);
+  await ended(guest);
+});
+
+it('a start that fails on a disk that another QEMU writes says so, and gives back only what it has labelled itself', async () => {
+  const disk = join(world.host.runtimeDir, '..', 'disk.img');
+  writeFileSync(disk, Buffer.alloc(1_048_576));
+  const elsewhere = await started({ disk, id: '6f3c9a52-0000-4a7b-8c55-0f9b3f1d2e11' });
+  for (const labelled of [[disk], []]) {
+    const restored: string[] = [];
+    const security: SecurityDriver = {
+      ...noLabels,
+      labelAll: () => Promise.resolve(labelled),
+      restorePath: (_, path) => Promise.resolve(void restored.push(path)),
+      restoreAll: () => Promise.reject(new Error('not all of them are of this start')),
+    };
+    await expect(started({ disk, host: { ...world.host, security } })).rejects.toMatchObject({ code: 'domain-elsewhere' });
+    expect(restored).toEqual(labelled);
+  }
+  await ended(elsewhere);
+  expect(await world.leftovers()).toEqual([]);
+});
 
 it('starts QEMU paused, with its status on disk and a monitor for each agent', async () => {
   const guest = await started();

@@ -57,13 +57,13 @@ export async function specHost(): Promise<{ host: GuestHost; leftovers(): Promis
 }
 
 /** A guest with nothing but firmware, or with one disk. */
-export async function definitionOf(host: GuestHost, disk?: string): Promise<DomainDefinition> {
+export async function definitionOf(host: GuestHost, disk?: string, id = uuid): Promise<DomainDefinition> {
   const diskXml =
     disk === undefined
       ? ''
       : `<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${disk}'/><target dev='vda' bus='virtio'/></disk>`;
   const definition = parseDomain(
-    `<domain type='qemu'><name>spec</name><uuid>${uuid}</uuid><memory unit='KiB'>4096</memory><vcpu>1</vcpu>` +
+    `<domain type='qemu'><name>${id === uuid ? 'spec' : `spec-${id}`}</name><uuid>${id}</uuid><memory unit='KiB'>4096</memory><vcpu>1</vcpu>` +
       `<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>${diskXml}<memballoon model='none'/></devices></domain>`,
   );
   const { machineAliases } = await host.capabilities(definition);

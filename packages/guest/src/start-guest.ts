@@ -5,9 +5,9 @@ import { Findings, VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { commandLine, killProcess, type LaunchedProcess, launch, logTail, type ProcessIdentity } from '@vmferry/hypervisor';
 import { checkUnixSocketPath, closeFd } from '@vmferry/posix';
-import { QmpClient } from '@vmferry/qmp';
 import { labelledDomain } from '@vmferry/security-label';
-import { disposeHoldings, Guest } from './guest.js';
+import { connectMonitor } from './connect-monitor.js';
+import { Guest } from './guest.js';
 import type { GuestHost } from './guest-host.js';
 import { resourcesOf } from './holdings.js';
 
@@ -21,31 +21,60 @@ export interface StartGuest {
   readonly migration: DomainStatus['migration'];
 }
 
+/** What this very start has made, and so may undo. */
+interface Made {
+  /** Files that were not the guest's before. */
+  labelled: readonly string[];
+  /** The status document, once it is on disk. */
+  status: DomainStatus | null;
+  process: LaunchedProcess | null;
+}
+
 /**
- * Starts the QEMU of a guest, paused. In order: labels, the live lock, the process behind its handshake with the status document
- * journalled before exec, the monitor. What was done is undone when a later part fails; the error of that part is thrown.
+ * Starts the QEMU of a guest, paused. In order: the live lock, so that neither of the host's agents touches what the other is about to start;
+ * labels; the process behind its handshake with the status document journalled before exec; the monitor. When a later part fails, what this start
+ * has made is undone and nothing else; the error of that part is thrown. Throws `lease-busy` when the guest is being started, or runs, already.
  */
 export async function startGuest(host: GuestHost, o: StartGuest): Promise<Guest> {
   const { definition } = o;
   const { argv, paths } = await plan(host, definition, o.incoming);
-  await makeFolders(host, paths);
-  let started: { process: LaunchedProcess; status: DomainStatus } | null = null;
+  const liveLock = await host.locks.liveLock(definition.uuid);
   try {
-    await host.security.labelAll(labelledDomain(definition));
-    await host.faults('D4');
-    started = await spawn(host, o, argv, paths);
-    await host.locks.register(definition.uuid, started.status.process.pid, resourcesOf(definition.uuid));
-    const qmp = await QmpClient.connect({
-      path: host.owner === 'source' ? paths.monitors.source : paths.monitors.destination,
-      clock: host.clock,
-      deadlineMs: greetingDeadlineMs,
-      signal: endOf(started.process),
-    });
-    await host.faults('D7');
-    return new Guest(host, definition, started.status, qmp);
-  } catch (thrown) {
-    throw await undo(host, o, paths, started, thrown);
+    if ((await host.statuses.read(definition.uuid)) !== null) throw startedAlready(definition);
+    return await startLocked(host, o, argv, paths, liveLock);
+  } finally {
+    if (liveLock !== null) closeFd(liveLock);
   }
+}
+
+async function startLocked(
+  host: GuestHost,
+  o: StartGuest,
+  argv: readonly string[],
+  paths: GuestPaths,
+  liveLock: number | null,
+): Promise<Guest> {
+  const { definition } = o;
+  const made: Made = { labelled: [], status: null, process: null };
+  try {
+    await makeFolders(host, paths);
+    made.labelled = await host.security.labelAll(labelledDomain(definition));
+    await host.faults('D4');
+    const status = await spawn(host, o, argv, paths, liveLock, made);
+    await host.locks.register(definition.uuid, status.process.pid, resourcesOf(definition.uuid));
+    const end = made.process === null ? {} : { signal: endOf(made.process) };
+    const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs, ...end });
+    await host.faults('D7');
+    return new Guest(host, definition, status, qmp);
+  } catch (thrown) {
+    throw await undo(host, o, paths, made, thrown);
+  }
+}
+
+export function startedAlready({ name, uuid }: DomainDefinition): VmferryError {
+  return new VmferryError('lease-busy', `The guest ${name} (${uuid}) is being started on this host already.`, {
+    data: { resource: `vm:${uuid}` },
+  });
 }
 
 /** All that would be in the way of `startGuest` before QEMU itself has its say, found without changing anything. */
@@ -79,15 +108,27 @@ function endOf({ exited }: LaunchedProcess): AbortSignal {
 
 /**
  * Gives back what a start had taken when its agent ended before the status document was written: labels and the runtime folder. There is no
- * QEMU then. Only while nothing else can start this guest.
+ * QEMU then. When the host's other agent starts this guest by now, these are its own, and stay.
  */
 export async function disposeUnstarted(
   host: GuestHost,
   definition: DomainDefinition,
   o: { readonly migrated: boolean },
 ): Promise<void> {
-  await host.security.restoreAll(labelledDomain(definition), o);
-  await rm(pathsOf(host, definition.uuid).runtimeDir, { recursive: true, force: true });
+  let liveLock: number | null;
+  try {
+    liveLock = await host.locks.liveLock(definition.uuid);
+  } catch (thrown) {
+    if (VmferryError.is(thrown, 'lease-busy')) return;
+    throw thrown;
+  }
+  try {
+    if ((await host.statuses.read(definition.uuid)) !== null) return;
+    await host.security.restoreAll(labelledDomain(definition), o);
+    await rm(pathsOf(host, definition.uuid).runtimeDir, { recursive: true, force: true });
+  } finally {
+    if (liveLock !== null) closeFd(liveLock);
+  }
 }
 
 export interface GuestPaths {
@@ -96,9 +137,10 @@ export interface GuestPaths {
   readonly monitors: { readonly source: string; readonly destination: string };
 }
 
+/** The folder is named by the whole uuid, and the monitors are short: below 60 bytes (`runtimeDirBytesMax`) a path has 101 of its 107. */
 export function pathsOf(host: GuestHost, uuid: string): GuestPaths {
-  const runtimeDir = join(host.runtimeDir, uuid.slice(0, 8) + uuid.slice(-6));
-  const monitors = { source: join(runtimeDir, 'source.qmp'), destination: join(runtimeDir, 'destination.qmp') };
+  const runtimeDir = join(host.runtimeDir, uuid.replaceAll('-', ''));
+  const monitors = { source: join(runtimeDir, 'src.qmp'), destination: join(runtimeDir, 'dst.qmp') };
   checkUnixSocketPath(monitors.destination);
   return { runtimeDir, logPath: join(host.logDir(uuid), 'qemu.log'), monitors };
 }
@@ -111,30 +153,28 @@ async function makeFolders(host: GuestHost, { runtimeDir, logPath }: GuestPaths)
   if (host.qemuUser !== null) await chown(runtimeDir, host.qemuUser.uid, host.qemuUser.gid);
 }
 
+/** The status document is made, never replaced: that of another start makes this one fail before there is a QEMU. */
 async function spawn(
   host: GuestHost,
   o: StartGuest,
   argv: readonly string[],
   paths: GuestPaths,
-): Promise<{ process: LaunchedProcess; status: DomainStatus }> {
-  const liveLock = await host.locks.liveLock(o.definition.uuid);
-  let status: DomainStatus | null = null;
-  try {
-    const process = await launch({
-      argv,
-      logPath: paths.logPath,
-      inheritFds: liveLock === null ? [] : [liveLock],
-      ...(host.qemuUser === null ? {} : { user: host.qemuUser }),
-      faults: host.faults,
-      beforeExec: async (identity) => {
-        status = statusOf(host, o, paths, identity);
-        await host.statuses.write(status);
-      },
-    });
-    return { process, status: status ?? statusOf(host, o, paths, process.identity) };
-  } finally {
-    if (liveLock !== null) closeFd(liveLock);
-  }
+  liveLock: number | null,
+  made: Made,
+): Promise<DomainStatus> {
+  made.process = await launch({
+    argv,
+    logPath: paths.logPath,
+    inheritFds: liveLock === null ? [] : [liveLock],
+    ...(host.qemuUser === null ? {} : { user: host.qemuUser }),
+    faults: host.faults,
+    beforeExec: async (identity) => {
+      const status = statusOf(host, o, paths, identity);
+      if (!(await host.statuses.create(status))) throw startedAlready(o.definition);
+      made.status = status;
+    },
+  });
+  return made.status ?? statusOf(host, o, paths, made.process.identity);
 }
 
 function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: ProcessIdentity): DomainStatus {
@@ -155,27 +195,33 @@ function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: Pr
   };
 }
 
-async function undo(
-  host: GuestHost,
-  o: StartGuest,
-  paths: GuestPaths,
-  started: { process: LaunchedProcess; status: DomainStatus } | null,
-  thrown: unknown,
-): Promise<VmferryError> {
+async function undo(host: GuestHost, o: StartGuest, paths: GuestPaths, made: Made, thrown: unknown): Promise<VmferryError> {
   let error = VmferryError.from(thrown);
-  if (started !== null) {
-    await killProcess(started.process.identity);
-    const tail = await logTail(paths.logPath);
-    if (tail !== '')
-      error = new VmferryError(error.code, `${error.message} QEMU's log ends with: ${tail.trim()}`, {
-        cause: thrown,
-        data: error.data,
-      });
+  if (made.process !== null) {
+    await killProcess(made.process.identity);
+    error = explained(o.definition, error, thrown, (await logTail(paths.logPath)).trim());
   }
-  const status = started?.status ?? statusOf(host, o, paths, { pid: 0, startTimeTicks: '', bootId: '' });
-  // The guest that was to come in still runs on its source, with the same disks.
-  await disposeHoldings(host, o.definition, status, { migrated: o.incoming }).catch((later: unknown) =>
-    error.suppress(later, host.clock.wall()),
-  );
+  await giveBack(host, o, paths, made).catch((later: unknown) => error.suppress(later, host.clock.wall()));
   return error;
+}
+
+/** QEMU tells in its log why it ended; of a guest that never ran it is no news that it is gone. */
+function explained({ name }: DomainDefinition, error: VmferryError, cause: unknown, tail: string): VmferryError {
+  if (tail === '') return error;
+  if (/Failed to get .*lock/.test(tail)) {
+    const detail = `A disk of ${name} is in use by another QEMU, as it is when the guest runs on another host: nothing was started here. QEMU's log ends with: ${tail}`;
+    return new VmferryError('domain-elsewhere', detail, { cause });
+  }
+  const code = error.code === 'guest-gone' ? 'hypervisor-failed' : error.code;
+  return new VmferryError(code, `${error.message} QEMU's log ends with: ${tail}`, { cause, data: error.data });
+}
+
+/** Of a guest that was to come in, the source goes on writing to the same disks: they keep their owner. */
+async function giveBack(host: GuestHost, { definition, incoming }: StartGuest, paths: GuestPaths, made: Made): Promise<void> {
+  // Without a live lock (no lock driver) another start can have come first: then folder and labels are that guest's.
+  if (made.status === null && (await host.statuses.read(definition.uuid)) !== null) return;
+  const domain = labelledDomain(definition);
+  if (!incoming) for (const path of made.labelled) await host.security.restorePath(domain, path);
+  await rm(paths.runtimeDir, { recursive: true, force: true });
+  if (made.status !== null) await host.statuses.remove(definition.uuid);
 }

@@ -110,10 +110,15 @@ export class DocumentFolder<T> {
       : [this.#options.dir];
     const found = await Promise.all(
       folders.map(async (folder) =>
-        (await entries(folder)).filter((name) => SET_ASIDE.test(name)).map((name) => join(folder, name)),
+        (await entries(folder)).filter((name) => this.#isSetAside(name)).map((name) => join(folder, name)),
       ),
     );
     return found.flat().sort();
+  }
+
+  /** Other folders of documents may lie in the same one. */
+  #isSetAside(name: string): boolean {
+    return SET_ASIDE.test(name) && `/${name.replace(SET_ASIDE, '')}`.endsWith(this.#options.suffix);
   }
 
   /** Removes the document durably; one that is not there is no error. What was set aside stays. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { VmferryError } from '@vmferry/errors';
 import type { XmlElement } from '@vmferry/xml';
 import { DocumentFolder } from './document-folder.js';
@@ -22,6 +23,12 @@ export class DomainStatuses {
   async write(status: DomainStatus): Promise<void> {
     if (status.owner === 'destination' && (await this.read(status.uuid))?.owner === 'source') throw adopted(status.uuid);
     await this.#folder.write(status.uuid, status);
+  }
+
+  /** Makes the first document of a guest durably. False when there is one already: another start was first, and it stays as it is. */
+  async create(status: DomainStatus): Promise<boolean> {
+    const { process } = await this.#folder.create(status.uuid, status);
+    return isDeepStrictEqual(process, status.process);
   }
 
   /** The one change of owner: the source-agent takes over what has arrived. Throws `domain-not-found`. Idempotent. */

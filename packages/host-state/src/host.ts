@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
 import type { FaultPoints, Random } from '@vmferry/seams';
+import { type Arrivals, arrivalsIn } from './arrivals.js';
 import type { SetAsideReporter } from './document-folder.js';
 import { DocumentStore } from './document-store.js';
 import { DomainConfigs } from './domain-configs.js';
@@ -19,6 +20,7 @@ export interface HostState {
   readonly identity: HostIdentity;
   readonly configs: DomainConfigs;
   readonly statuses: DomainStatuses;
+  readonly arrivals: Arrivals;
   /** Absolute paths below the state folder. They are made by whoever first writes there. */
   readonly folders: { readonly run: string; readonly migrations: string; readonly locks: string; readonly labels: string };
 }
@@ -44,6 +46,7 @@ export async function openHostState({ stateDir, defaults, report, faults }: Open
     identity,
     configs: new DomainConfigs({ ...shared, dir: join(stateDir, 'domains') }),
     statuses: new DomainStatuses({ ...shared, dir: run }),
+    arrivals: arrivalsIn(run, shared),
     folders: { run, migrations: join(stateDir, 'migrations'), locks: join(stateDir, 'locks'), labels: join(stateDir, 'labels') },
   };
 }

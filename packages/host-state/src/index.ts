@@ -1,4 +1,5 @@
 export { type AgentLock, type AppName, takeAgentLock } from './agent-lock.js';
+export type { Arrival, Arrivals } from './arrivals.js';
 export type { SetAsideReporter } from './document-folder.js';
 export { DocumentStore, type DocumentStoreOptions } from './document-store.js';
 export { DomainConfigs, type XmlFolderOptions } from './domain-configs.js';

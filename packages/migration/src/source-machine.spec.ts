@@ -103,6 +103,17 @@ describe('stepSource', () => {
     expect(outcome(stepSource(source(stage), event))).toBe(expected);
   });
 
+  it.each([
+    ['committed', 'leaving leave'],
+    ['aborted', 'lost acknowledge'],
+    ['unknown', 'lost acknowledge'],
+    ['open', 'performing retry-later'],
+    ['pending', 'performing retry-later'],
+    ['silent', 'performing retry-later'],
+  ] as const)('performing with QEMU gone and no permit, the record says %s: %s', (answer, expected) => {
+    expect(outcome(stepSource(source('performing', { qemu: 'gone' }), { t: 'answer', answer, lease: null }))).toBe(expected);
+  });
+
   it('writes the permit for a completed that was seen, also when QEMU is gone since; never over a destroy', () => {
     expect(outcome(stepSource(source('performing', { qemu: 'gone' }), { t: 'qemu-completed' }))).toBe('permitted drive-finish');
     expect(outcome(stepSource(source('performing', {}, { destroyIntended: true }), { t: 'qemu-completed' }))).toBe('performing');

@@ -295,11 +295,14 @@ function answered(state: SourceState, answer: Answer | 'silent', lease: string |
   }
 }
 
-/** The guest's QEMU died before the permit: a loaded destination stays held; anything final ends the migration here. */
+/**
+ * The guest's QEMU died before the permit: a loaded destination stays held; anything final ends the migration here. One that was resolved to
+ * keep the destination has committed like any other, and what the guest held here is given back on the same way.
+ */
 function answeredWithoutPermit(state: SourceState, answer: Answer | 'silent'): SourceStep {
   switch (answer) {
     case 'committed':
-      return become(state, 'left', { t: 'acknowledge' });
+      return become(state, 'leaving', { t: 'leave' });
     case 'aborted':
     case 'unknown':
       return become(state, 'lost', { t: 'acknowledge' });

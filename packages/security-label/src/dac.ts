@@ -42,16 +42,18 @@ export class DacLabels implements SecurityDriver {
     return findings.errors;
   }
 
-  labelAll(domain: LabelledDomain): Promise<void> {
+  labelAll(domain: LabelledDomain): Promise<readonly string[]> {
     return this.#inTurn(async () => {
       const [first] = await this.faults(domain);
       if (first !== undefined) throw first;
-      await this.#label(domain.uuid, domain.writable);
+      return this.#label(domain.uuid, domain.writable);
     });
   }
 
   labelPath(domain: LabelledDomain, path: string): Promise<void> {
-    return this.#inTurn(() => this.#label(domain.uuid, [path]));
+    return this.#inTurn(async () => {
+      await this.#label(domain.uuid, [path]);
+    });
   }
 
   restoreAll(domain: LabelledDomain, { migrated }: { readonly migrated: boolean }): Promise<void> {
@@ -67,8 +69,8 @@ export class DacLabels implements SecurityDriver {
     return Promise.resolve();
   }
 
-  /** Looks at every path, writes the memory, and only then changes owners. */
-  async #label(uuid: string, paths: readonly string[]): Promise<void> {
+  /** Looks at every path, writes the memory, and only then changes owners. Resolves with the paths that were not remembered before. */
+  async #label(uuid: string, paths: readonly string[]): Promise<readonly string[]> {
     const before = (await this.#memory.read(uuid)) ?? { files: [] };
     const others = await this.#filesOfOthers(uuid);
     const added: Remembered[] = [];
@@ -82,6 +84,7 @@ export class DacLabels implements SecurityDriver {
     const changed: Remembered[] = [];
     try {
       for (const path of paths) changed.push({ path, owner: chownByDescriptor(path, this.user) });
+      return added.map(({ path }) => path);
     } catch (error) {
       for (const { path, owner } of changed.reverse()) chownByDescriptor(path, owner);
       await this.#remember(uuid, before);
@@ -143,7 +146,7 @@ export class DacLabels implements SecurityDriver {
   }
 
   /** One change of the memory at a time. */
-  #inTurn(act: () => Promise<void>): Promise<void> {
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
     const mine = this.#tail.then(act);
     this.#tail = mine.catch(() => undefined);
     return mine;

@@ -22,7 +22,7 @@ function recording(
     name,
     user,
     faults: () => Promise.resolve([]),
-    labelAll: () => call('labelAll'),
+    labelAll: () => call('labelAll').then(() => [`/of-${name}`]),
     restoreAll: (_, { migrated }) => call(migrated ? 'restoreAll migrated' : 'restoreAll'),
     labelPath: (_, path) => call(`labelPath ${path}`),
     restorePath: (_, path) => call(`restorePath ${path}`),
@@ -35,7 +35,7 @@ describe('the stack', () => {
     const calls: string[] = [];
     const stack = stackLabels(recording('one', calls), recording('two', calls, [], { uid: 1, gid: 2 }));
     expect({ name: stack.name, user: stack.user }).toEqual({ name: 'one+two', user: { uid: 1, gid: 2 } });
-    await stack.labelAll(domain);
+    expect(await stack.labelAll(domain)).toEqual(['/of-one', '/of-two']);
     await stack.labelPath(domain, '/p');
     await stack.labelImageFd(domain, 5);
     await stack.restorePath(domain, '/p');
@@ -59,13 +59,16 @@ describe('the stack', () => {
 
   it('undoes the first when the second fails, and tells why', async () => {
     const calls: string[] = [];
-    const stack = stackLabels(recording('one', calls, ['restoreAll']), recording('two', calls, ['labelAll', 'labelPath /p']));
+    const stack = stackLabels(
+      recording('one', calls, ['restorePath /of-one']),
+      recording('two', calls, ['labelAll', 'labelPath /p']),
+    );
     await expect(stack.labelAll(domain)).rejects.toThrow('two labelAll');
     await expect(stack.labelPath(domain, '/p')).rejects.toThrow('two labelPath /p');
     expect(calls).toEqual([
       'one labelAll',
       'two labelAll',
-      'one restoreAll',
+      'one restorePath /of-one',
       'one labelPath /p',
       'two labelPath /p',
       'one restorePath /p',

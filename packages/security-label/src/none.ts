@@ -13,7 +13,7 @@ export const noLabels: SecurityDriver = {
     for (const path of [...writable, ...connected]) await findings.later(() => checkAccess(path, constants.W_OK));
     return findings.errors;
   },
-  labelAll: () => Promise.resolve(),
+  labelAll: () => Promise.resolve([]),
   restoreAll: () => Promise.resolve(),
   labelPath: () => Promise.resolve(),
   restorePath: () => Promise.resolve(),

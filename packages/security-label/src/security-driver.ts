@@ -25,8 +25,11 @@ export interface SecurityDriver {
   readonly user: Owner | null;
   /** All that `labelAll` would meet in its way, found without changing anything. */
   faults(domain: LabelledDomain): Promise<readonly VmferryError[]>;
-  /** Before QEMU starts: looks whether it can reach everything, then labels what it writes. Idempotent. */
-  labelAll(domain: LabelledDomain): Promise<void>;
+  /**
+   * Before QEMU starts: looks whether it can reach everything, then labels what it writes. Idempotent. Resolves with the files that were not this
+   * guest's before: a start that fails gives back these and no others, for the rest may be in use by a QEMU of this guest elsewhere.
+   */
+  labelAll(domain: LabelledDomain): Promise<readonly string[]>;
   /**
    * After QEMU has ended: each file as it was before, once. With `migrated` the guest runs on on another host, on the same disks:
    * they keep their labels, and what they were is remembered for the day when the guest has come back and ends here.

@@ -2,9 +2,9 @@ import type { LabelledDomain, SecurityDriver } from './security-driver.js';
 
 /** Two drivers as one: the second after the first, and undone in the other order. */
 export function stackLabels(first: SecurityDriver, second: SecurityDriver): SecurityDriver {
-  const undoFirst = async (act: Promise<void>, undo: () => Promise<void>) => {
+  const undoFirst = async <T>(act: Promise<T>, undo: () => Promise<unknown>): Promise<T> => {
     try {
-      await act;
+      return await act;
     } catch (error) {
       // The first error is the one to tell; a clean-up that fails too is in the memory of its driver.
       await undo().catch(() => undefined);
@@ -16,8 +16,9 @@ export function stackLabels(first: SecurityDriver, second: SecurityDriver): Secu
     user: first.user ?? second.user,
     faults: async (domain) => [...(await first.faults(domain)), ...(await second.faults(domain))],
     async labelAll(domain) {
-      await first.labelAll(domain);
-      await undoFirst(second.labelAll(domain), () => first.restoreAll(domain, { migrated: false }));
+      const labelled = await first.labelAll(domain);
+      const undo = () => Promise.all(labelled.map((path) => first.restorePath(domain, path)));
+      return [...new Set([...labelled, ...(await undoFirst(second.labelAll(domain), undo))])];
     },
     restoreAll: (domain, how) => both(second.restoreAll(domain, how), () => first.restoreAll(domain, how)),
     async labelPath(domain, path) {

@@ -21,6 +21,7 @@ export {
   type UpgradeRoute,
 } from './route.js';
 export { type RunningApp, runApp } from './run-app.js';
+export { checkRuntimeDir } from './runtime-dir.js';
 export { createService, type ServerLimits, type Service, type ServiceOptions, serverLimits } from './service.js';
 export { sessionRoutes } from './session-routes.js';
 export { ControlSessions, type SessionEnd } from './sessions.js';

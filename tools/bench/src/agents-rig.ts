@@ -57,7 +57,7 @@ export class AgentsRig implements Rig {
     const [folder] = await readdir(this.#here.runtimeDir);
     if (pid === null || folder === undefined) throw new Error(`The guest does not run on ${this.#here.name}.`);
     // The destination-agent's monitor is free once the source-agent has adopted the guest.
-    return { pid, spareMonitor: join(this.#here.runtimeDir, folder, 'destination.qmp') };
+    return { pid, spareMonitor: join(this.#here.runtimeDir, folder, 'dst.qmp') };
   }
 
   cpuSeconds(): number {

@@ -131,9 +131,11 @@ export class Incoming {
       .catch((error: unknown) => this.log.error('the end of QEMU could not be journalled', { error }));
   }
 
-  /** Writes the record `open`, before anything else happens. */
-  open(): Promise<void> {
-    return this.#write({});
+  /** Writes the record `open`, before anything else happens; the source-agent of this host is told of it first. */
+  async open(): Promise<void> {
+    const { domain, record } = this.#journal;
+    if (domain !== null) await this.#context.arrivals.write(domain.uuid, record.key);
+    await this.#write({});
   }
 
   /** Prepare is starting QEMU: what follows a decision waits until that is over, so that nothing is left behind. */
@@ -419,6 +421,7 @@ export class Incoming {
     this.#watch?.stop();
     if (record.decision === 'committed') await this.#concludeCommitted(record);
     else await this.#giveBack(record);
+    if (this.#journal.domain !== null) await this.#context.arrivals.remove(this.#journal.domain.uuid);
     await this.#write({ concluded: true, finishedAt: this.#context.clock.wall().toISOString() });
     this.#tell(this.migration.state);
     this.#context.metrics.ended(this.live.value);

@@ -55,6 +55,14 @@ export class Incomings {
       this.#admit(incoming);
       await incoming.forgetUnstarted();
     }
+    await this.#forgetArrivals();
+  }
+
+  /** An earlier life of this agent may have ended between the note and the record, or between the decision and the note. */
+  async #forgetArrivals(): Promise<void> {
+    const { arrivals } = this.#context;
+    for (const { name: uuid, value: key } of await arrivals.list())
+      if (this.#byKey.get(keyName(key))?.journal.concluded !== false) await arrivals.remove(uuid);
   }
 
   /** Each migration goes on from its record. Resolves when all have been looked at. */

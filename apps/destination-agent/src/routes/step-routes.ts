@@ -36,6 +36,7 @@ const prepareProblems = [
   'device-unsupported',
   'hypervisor-unsupported',
   'domain-exists',
+  'domain-elsewhere',
   'in-doubt',
   'migration-exists',
   'migration-aborted',

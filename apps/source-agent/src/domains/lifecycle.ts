@@ -135,17 +135,15 @@ export class Lifecycle {
   }
 
   /** A guest of this uuid that is coming in here, or waits to be taken over, is not to be started beside. */
-  async #refuseIncoming(domain: Domain): Promise<void> {
-    const status = await this.#context.guestHost.statuses.read(domain.uuid);
-    if (status === null) return;
-    const id = status.migration?.id ?? 'unknown';
-    throw new VmferryError(
-      'in-doubt',
-      `The domain ${domain.name} takes part in migration ${id} on this host; see what it says.`,
-      {
-        data: { migrationId: id },
-      },
-    );
+  async #refuseIncoming({ uuid, name }: Domain): Promise<void> {
+    const { guestHost, arrivals, incomingDecision } = this.#context;
+    const status = await guestHost.statuses.read(uuid);
+    const arrival = await arrivals.read(uuid);
+    const decision = arrival === null ? null : await incomingDecision(arrival);
+    if (status === null && decision !== 'open' && decision !== 'committing') return;
+    const migrationId = status?.migration?.id ?? arrival?.id ?? 'unknown';
+    const detail = `The domain ${name} takes part in migration ${migrationId} on this host; see what it says.`;
+    throw new VmferryError('in-doubt', detail, { data: { migrationId } });
   }
 
   async #asJob(

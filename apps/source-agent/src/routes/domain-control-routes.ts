@@ -11,6 +11,7 @@ const params = z.strictObject({ domain: domainRef });
 export const startProblems: ErrorCode[] = [
   'domain-not-found',
   'domain-running',
+  'domain-elsewhere',
   'domain-busy',
   'in-doubt',
   'device-unsupported',

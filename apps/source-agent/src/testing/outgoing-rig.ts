@@ -84,6 +84,7 @@ function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, recor
     protocols: new Protocols(['v3', 'v2'], locks),
     peers: new Peers({ peer: [] }),
     events,
+    arrivals: state.arrivals,
     guestHost,
     journals: new DocumentStore({
       dir: state.folders.migrations,

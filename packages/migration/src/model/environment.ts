@@ -166,6 +166,14 @@ function disturbances(w: World, config: Config, add: Add): void {
   if (w.driver !== 'done' && w.driver !== 'dead') disturb('the client ends', endOfSession({ ...w, driver: 'dead' }));
   if (!w.storeReplaced)
     disturb('the destination store is made anew', { ...crashDestination(w), record: null, storeReplaced: true });
+  // Whoever fenced the source's host keeps the image when he knows that the guest was not let go on there.
+  const unpermitted = w.destination?.activity.t === 'held' && w.destination.activity.reason === 'source-crashed-unpermitted';
+  if (unpermitted && w.sourceQemu === 'gone' && !w.stale && !w.userDestroyed)
+    add(
+      'destination',
+      'an operator keeps the destination',
+      paid(destinationHears(w, { t: 'resolve', keep: 'destination' }, config)),
+    );
   const { source } = w;
   if (
     source !== null &&

@@ -40,7 +40,7 @@ export function addHostCommands(program: Command, room: Room): void {
     .option('--listen <address>', 'address to listen on; another than loopback needs --token-file', listenAddress, '127.0.0.1')
     .option(
       '--runtime-dir <dir>',
-      'short folder for sockets (default: a folder of its own in /run, else $XDG_RUNTIME_DIR, else the folder for temporary files)',
+      'short folder for sockets, at most 60 bytes (default: a folder of its own in /run, else $XDG_RUNTIME_DIR, else the folder for temporary files)',
       (text) => resolve(text),
     )
     .option('--token-file <file>', 'who may do what: a JSON file of tokens', (text) => resolve(text));

@@ -324,11 +324,14 @@ describe('the runtime folder', () => {
     expect(defaultRuntimeDir(deep, { ...place, isRoot: false })).toMatch(/^\/tmp\/vmferry-/);
   });
 
-  it('is refused when it is a link or writable by others', () => {
+  it('is refused when it is too long, a link or writable by others', () => {
     const dir = mkdtempSync(join(tmpdir(), 'vmferry-host-spec-'));
     onTestFinished(() => rmSync(dir, { recursive: true }));
     makeRuntimeDir(join(dir, 'own'));
     makeRuntimeDir(join(dir, 'own'));
+    const sixtyOne = join(dir, 'r'.repeat(60 - Buffer.byteLength(dir)));
+    expect(() => makeRuntimeDir(sixtyOne)).toThrow(/has 61 bytes, and 60 are the most/);
+    expect(existsSync(sixtyOne)).toBe(false);
     symlinkSync(join(dir, 'own'), join(dir, 'link'));
     expect(() => makeRuntimeDir(join(dir, 'link'))).toThrow(/must be a folder of this user/);
     spawnSync('chmod', ['777', join(dir, 'own')]);

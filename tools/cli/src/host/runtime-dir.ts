@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { limits } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 
 /**
@@ -21,6 +22,11 @@ export function defaultRuntimeDir(
  * QEMU's own user passes through it to its sockets, hence 0711. Throws 'invalid-argument'.
  */
 export function makeRuntimeDir(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > limits.runtimeDirBytesMax) {
+    const detail = `The runtime folder ${path} has ${bytes} bytes, and ${limits.runtimeDirBytesMax} are the most; give a shorter one with --runtime-dir.`;
+    throw new VmferryError('invalid-argument', detail);
+  }
   mkdirSync(path, { recursive: true, mode: 0o711 });
   const found = lstatSync(path);
   if (found.isDirectory() && found.uid === process.geteuid?.() && (found.mode & 0o022) === 0) return;

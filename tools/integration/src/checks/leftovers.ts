@@ -18,7 +18,7 @@ const staying = [
 ];
 
 /** What a host has besides as long as the guest is on it. */
-const withGuest = [/^state\/run\/[0-9a-f-]{36}\/status\.xml$/, /^run\/[0-9a-f]+\/(source|destination)\.qmp$/];
+const withGuest = [/^state\/run\/[0-9a-f-]{36}\/status\.xml$/, /^run\/[0-9a-f]{32}\/(src|dst)\.qmp$/];
 
 /** I6: no file, socket or runtime folder but those that are meant to be there. */
 export async function expectNoStrayFiles(host: Host, guestIsHere: boolean): Promise<void> {

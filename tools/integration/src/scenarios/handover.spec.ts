@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
 import { untilSettled } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
-import { migrate } from '../world/run.js';
+import { migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
 import { expectSecond, modesOf } from './scenario.js';
@@ -42,6 +42,15 @@ async function ofAnEarlierBoot(folder: string): Promise<void> {
   }
 }
 
+/** The destination has the whole image, and its source can show neither a guest nor a permit. */
+async function untilHeldUnpermitted(run: Run): Promise<void> {
+  await eventually(async () => {
+    const told = await untilSettled(run.to.destinationClient(), run.id);
+    const held = { state: 'NEEDS_ATTENTION', held: { reason: 'source-crashed-unpermitted' } };
+    expect(told, 'I5: a complete image is kept').toMatchObject(held);
+  });
+}
+
 describe('around the handover', () => {
   it.each(modesOf(0))('I1: %s: the reply of Finish is lost on the way', (mode) =>
     inWorld(async (world) => {
@@ -74,15 +83,25 @@ describe('around the handover', () => {
         const run = await frozenSource(world, 'S12', mode);
         await reboot(world, run.from, qemu);
         const destination = run.to.destinationClient();
-        const isHeld = async () => {
-          const told = await untilSettled(destination, run.id);
-          expect(told, 'I5: a complete image is kept').toMatchObject({
-            state: 'NEEDS_ATTENTION',
-            held: { reason: 'source-crashed-unpermitted' },
-          });
-        };
-        await eventually(isHeld);
+        await untilHeldUnpermitted(run);
         await destination.resolve(run.id, { keep: 'destination', proof: 'the host of the source was rebooted by this test' });
+        await expectSettled(world, run, 'destination');
+        await expectSecond(world, mode, false);
+      }),
+  );
+
+  it.each(modesOf(1))(
+    'I2: %s: QEMU alone dies after the destination has loaded and before the permit: resolved, the source lets go of all that it held',
+    (mode) =>
+      inWorld(async (world) => {
+        const { source } = world.here;
+        const qemu = await world.qemuOn(world.here);
+        await world.arm(source, 'S12=delay:8000');
+        const run = migrate(world, { mode, flags: ['LIVE', 'PERSIST_DEST', 'UNDEFINE_SOURCE'] });
+        await eventually(() => expect(source.lastLife()).toContain('fault point S12: delay'));
+        process.kill(qemu, 'SIGKILL');
+        await untilHeldUnpermitted(run);
+        await run.to.destinationClient().resolve(run.id, { keep: 'destination', proof: 'this test has killed that QEMU' });
         await expectSettled(world, run, 'destination');
         await expectSecond(world, mode, false);
       }),
