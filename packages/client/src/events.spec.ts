@@ -51,6 +51,8 @@ const resource = (generation: number) => ({
   parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 300 },
   progress: null,
   cancel: null,
+  timeouts: null,
+  forceComplete: null,
   held: null,
   error: null,
   createdAt: at,
