@@ -2,9 +2,10 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
 import { limits, type z } from '@vmferry/api';
-import { fromProblem, type Problem, VmferryError } from '@vmferry/errors';
+import { fromProblem, VmferryError } from '@vmferry/errors';
 import { type Clock, sleep, systemClock } from '@vmferry/seams';
-import axios, { type AxiosInstance, type AxiosRequestConfig, type AxiosResponse, isAxiosError } from 'axios';
+import axios, { type AxiosInstance, type AxiosResponse, isAxiosError } from 'axios';
+import { Deadline } from './deadline.js';
 
 export interface ClientOptions {
   readonly clock?: Clock;
@@ -96,53 +97,68 @@ export class Caller {
     }
   }
 
-  /** The body of a GET as it comes, for a stream of events. */
+  /** The body of a GET as it comes, for a stream of events; the timeout is for its head, or the whole of a refusal. */
   async open(path: string, headers: Readonly<Record<string, string>>, options: CallOptions): Promise<Readable> {
-    const response = await this.#request<Readable>({
-      method: 'get',
-      url: path,
-      headers: { ...headers, accept: 'text/event-stream' },
-      responseType: 'stream',
-      maxContentLength: -1,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
-    if (response.status === 200) return response.data;
-    throw this.#refusal(path, response.status, await boundedText(response.data));
-  }
-
-  #send(call: Call<z.ZodType>): Promise<AxiosResponse<string>> {
-    return this.#request<string>({
-      method: call.method,
-      url: call.path,
-      timeout: call.timeoutMs ?? this.#timeoutMs,
-      ...(call.body === undefined ? {} : { data: call.body }),
-      ...(call.query === undefined ? {} : { params: call.query }),
-      ...(call.headers === undefined ? {} : { headers: { ...call.headers } }),
-      ...(call.signal === undefined ? {} : { signal: call.signal }),
-    });
-  }
-
-  async #request<T>(config: AxiosRequestConfig): Promise<AxiosResponse<T>> {
+    const deadline = this.#deadline(path, this.#timeoutMs, options.signal);
     try {
-      return await this.#http.request<T>(config);
+      const response = await this.#http.request<Readable>({
+        method: 'get',
+        url: path,
+        headers: { ...headers, accept: 'text/event-stream' },
+        responseType: 'stream',
+        maxContentLength: -1,
+        signal: deadline.signal,
+      });
+      if (response.status !== 200) throw this.#refusal(path, response.status, await boundedText(response.data));
+      deadline.stopClock();
+      response.data.once('close', () => deadline.release());
+      return response.data;
     } catch (thrown) {
-      throw this.#failure(thrown, config);
+      deadline.release();
+      throw this.#failure(thrown, path, deadline.signal);
     }
   }
 
-  #failure(thrown: unknown, config: AxiosRequestConfig): unknown {
-    const signal = config.signal as AbortSignal | undefined; // axios' own type has no reason; ours are AbortSignals only.
-    if (signal?.aborted === true) return signal.reason;
+  async #send(call: Call<z.ZodType>): Promise<AxiosResponse<string>> {
+    const deadline = this.#deadline(call.path, call.timeoutMs ?? this.#timeoutMs, call.signal);
+    try {
+      return await this.#http.request<string>({
+        method: call.method,
+        url: call.path,
+        signal: deadline.signal,
+        ...(call.body === undefined ? {} : { data: call.body }),
+        ...(call.query === undefined ? {} : { params: call.query }),
+        ...(call.headers === undefined ? {} : { headers: { ...call.headers } }),
+      });
+    } catch (thrown) {
+      throw this.#failure(thrown, call.path, deadline.signal);
+    } finally {
+      deadline.release();
+    }
+  }
+
+  #deadline(path: string, timeoutMs: number, signal: AbortSignal | undefined): Deadline {
+    const url = `${this.baseUrl}${path}`;
+    return new Deadline(this.#clock, timeoutMs, signal, () => {
+      const detail = `${url} does not answer: no whole answer came within ${timeoutMs} ms`;
+      return new VmferryError('peer-unreachable', detail, { data: { url, reason: 'ECONNABORTED' } });
+    });
+  }
+
+  #failure(thrown: unknown, path: string, signal: AbortSignal): unknown {
+    if (signal.aborted) return signal.reason;
+    if (thrown instanceof VmferryError) return thrown;
     const reason = isAxiosError(thrown) ? (thrown.code ?? 'unknown') : 'unknown';
-    const url = `${this.baseUrl}${config.url ?? ''}`;
-    const answered = reason === 'ERR_BAD_RESPONSE' || reason.startsWith('HPE_');
-    const detail = thrown instanceof Error ? thrown.message : String(thrown);
-    return answered
-      ? new VmferryError('peer-nonsense', `${url} answered what cannot be read: ${detail}`, {
-          cause: thrown,
-          data: { url, reason },
-        })
-      : new VmferryError('peer-unreachable', `${url} does not answer: ${detail}`, { cause: thrown, data: { url, reason } });
+    const url = `${this.baseUrl}${path}`;
+    const facts = { cause: thrown, data: { url, reason } };
+    // What OpenSSL says of plain HTTP is a line of its source code.
+    if (reason === 'EPROTO' || reason.startsWith('ERR_SSL_')) {
+      return new VmferryError('peer-unreachable', `${url} does not speak TLS as https:// needs it; is it an http:// URL?`, facts);
+    }
+    const [detail = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
+    return reason === 'ERR_BAD_RESPONSE' || reason.startsWith('HPE_')
+      ? new VmferryError('peer-nonsense', `${url} answered what cannot be read: ${detail}`, facts)
+      : new VmferryError('peer-unreachable', `${url} does not answer: ${detail}`, facts);
   }
 
   #checked<S extends z.ZodType>(call: Call<S>, response: AxiosResponse<string>): z.output<S> {
@@ -161,8 +177,7 @@ export class Caller {
     if (typeof problem !== 'object' || problem === null || !('code' in problem)) {
       return this.#nonsense(path, `status ${status} without a problem document`);
     }
-    // fromProblem takes what it knows of the fields and checks the code.
-    return fromProblem(problem as Partial<Problem>);
+    return fromProblem(problem);
   }
 
   #json(path: string, text: string, status = 200): unknown {

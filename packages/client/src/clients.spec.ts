@@ -1,8 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import net from 'node:net';
+import { z } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import { describe, expect, it } from 'vitest';
+import { Caller } from './caller.js';
 import { DestinationAgentClient } from './destination-agent-client.js';
+import { readEvents } from './events.js';
 import { RelayClient } from './relay-client.js';
 import { json, problem, scriptedApp } from './scripted-app.js';
 import { SourceAgentClient } from './source-agent-client.js';
@@ -104,6 +107,53 @@ describe('what goes wrong', () => {
     abort.abort(reason);
     await expect(asking).rejects.toBe(reason);
     await expect(client.version({ signal: abort.signal })).rejects.toBe(reason);
+  });
+});
+
+describe('a peer that drips bytes', () => {
+  const drip = (res: ServerResponse) => {
+    const dripping = setInterval(() => res.write(' '), 10);
+    res.once('close', () => clearInterval(dripping));
+  };
+
+  it.each([
+    ['an answer', (caller: Caller) => caller.call({ method: 'get', path: '/version', reply: z.unknown() })],
+    ['the refusal of a stream of events', (caller: Caller) => readEvents(caller, '/v1/events').next()],
+  ])('is not waited for beyond the timeout in %s', async (_name, ask) => {
+    const app = await scriptedApp((heard, res) => drip(res.writeHead(heard.url === '/version' ? 200 : 409)));
+    const began = performance.now();
+    await expect(ask(new Caller(app.url, { timeoutMs: 200 }))).rejects.toMatchObject({
+      code: 'peer-unreachable',
+      data: { reason: 'ECONNABORTED' },
+    });
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
+
+  it('may take longer than the timeout over its events', async () => {
+    const app = await scriptedApp((_heard, res) => {
+      drip(res.writeHead(200, { 'content-type': 'text/event-stream' }));
+      setTimeout(() => res.end('\nid: 7\ndata: {}\n\n'), 300);
+    });
+    const abort = new AbortController();
+    const events = readEvents(new Caller(app.url, { timeoutMs: 100 }), '/', { signal: abort.signal });
+    expect(await events.next()).toMatchObject({ value: { id: 7 } });
+  });
+
+  it('ends with its caller all the same', async () => {
+    const app = await scriptedApp((_heard, res) => drip(res.writeHead(200, { 'content-type': 'text/event-stream' })));
+    const abort = new AbortController();
+    const next = readEvents(new Caller(app.url, { timeoutMs: 30_000 }), '/', { signal: abort.signal }).next();
+    setTimeout(() => abort.abort(new Error('enough')), 50);
+    await expect(next).rejects.toThrow('enough');
+  });
+});
+
+it('https to an app that speaks http is told in one sentence, without what OpenSSL says of it', async () => {
+  const app = await scriptedApp((_heard, res) => res.end());
+  const url = app.url.replace('http:', 'https:');
+  await expect(new SourceAgentClient(url).version()).rejects.toMatchObject({
+    code: 'peer-unreachable',
+    message: `${url}/version does not speak TLS as https:// needs it; is it an http:// URL?`,
   });
 });
 

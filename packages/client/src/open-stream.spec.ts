@@ -80,6 +80,15 @@ describe('openStream', () => {
     });
   });
 
+  it('a refusal that drips is not waited for beyond the deadline', async () => {
+    const app = await scriptedApp((_heard, res) => {
+      const dripping = setInterval(() => res.write(' '), 10);
+      res.writeHead(403).once('close', () => clearInterval(dripping));
+    });
+    const opening = openStream({ url: app.url, ticket, migrationId: 'm1', deadlineMs: 200 });
+    await expect(opening).rejects.toMatchObject({ code: 'peer-unreachable' });
+  });
+
   it.each(['http://169.254.169.254/x', 'http://[::ffff:7f00:1]/x', 'http://0.0.0.0:1/x'])(
     'S32: nothing is sent to %s',
     async (url) => {

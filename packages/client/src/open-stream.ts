@@ -2,7 +2,7 @@ import { lookup as systemLookup } from 'node:dns';
 import http from 'node:http';
 import type { LookupFunction, Socket } from 'node:net';
 import { isRefusedAddress, migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
-import { fromProblem, type Problem, VmferryError } from '@vmferry/errors';
+import { fromProblem, VmferryError } from '@vmferry/errors';
 import { takeHandle } from '@vmferry/posix';
 import { type Clock, systemClock } from '@vmferry/seams';
 
@@ -123,8 +123,7 @@ async function readProblem(url: URL, response: http.IncomingMessage): Promise<Vm
   }
   try {
     const problem: unknown = JSON.parse(text);
-    // fromProblem takes what it knows of the fields and checks the code.
-    if (typeof problem === 'object' && problem !== null && 'code' in problem) return fromProblem(problem as Partial<Problem>);
+    if (typeof problem === 'object' && problem !== null && 'code' in problem) return fromProblem(problem);
   } catch {
     // What is no JSON falls through to the same error as JSON that is no problem.
   }

@@ -46,7 +46,36 @@ describe('a problem document', () => {
   });
 
   it.each(['made-up', '__proto__', 'toString', undefined])('with the code %s is nonsense of the peer', (code) => {
-    expect(fromProblem({ code, detail: 'x' } as never).code).toBe('peer-nonsense');
+    expect(fromProblem({ code, detail: 'x' }).code).toBe('peer-nonsense');
+  });
+
+  it.each([
+    [{ suppressed: 5 }, []],
+    [{ suppressed: [7, null, { detail: 1 }, { code: 'no-such', detail: 'later', at: 'now', side: 'moon' }] }, ['later']],
+    [{ errors: 7, data: [], detail: { a: 1 } }, []],
+    [{ errors: [{ path: 1 }], data: 'x', title: 9 }, []],
+  ])('takes %o as far as it is of the contract', (fields, later) => {
+    const error = fromProblem({ code: 'migration-aborted', ...fields });
+    expect(error).toMatchObject({ code: 'migration-aborted', message: 'The peer gave no detail.', errors: [], data: {} });
+    expect(error.suppressed.map(({ detail }) => detail)).toEqual(later);
+  });
+
+  it('is small whatever a peer has put into it', () => {
+    const long = 'x'.repeat(6_000_000);
+    const many = <T>(entry: T) => Array.from({ length: 5_000 }, () => entry);
+    const deep: unknown = JSON.parse(`${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}`);
+    const error = fromProblem({
+      code: 'migration-aborted',
+      detail: long,
+      errors: many({ path: long, code: long, detail: long }),
+      suppressed: many({ code: long, detail: long, at: long }),
+      data: { deep, long, many: [long, 'short'] },
+    });
+    expect(JSON.stringify(toProblem(error)).length).toBeLessThan(200_000);
+    expect(error.message).toMatch(/^x{4000}x*\.\.\. \[6000000 characters\]$/);
+    expect([error.errors.length, error.suppressed.length]).toEqual([32, 32]);
+    expect(error.data).toMatchObject({ deep: { a: { a: null } }, many: { length: 2 } });
+    expect(fromProblem({ code: 'internal', data: { many: many(long) } }).data).toEqual({});
   });
 
   it('drops a side and a phase that do not exist', () => {

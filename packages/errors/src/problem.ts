@@ -1,5 +1,6 @@
+import { boundedData, clipped, errorLimits, isRecord } from './bounds.js';
 import { type ErrorCode, errorCodes } from './codes.js';
-import { type FieldFault, type SuppressedError, VmferryError } from './vmferry-error.js';
+import { type ErrorPlace, type FieldFault, type SuppressedError, VmferryError } from './vmferry-error.js';
 
 /** RFC 9457 problem document; `type` is a path that every app serves as a page. */
 export interface Problem {
@@ -37,19 +38,49 @@ export function toProblem(error: VmferryError, requestId?: string): Problem {
   };
 }
 
-/** The error a problem document tells of; an unknown code becomes `peer-nonsense`. */
-export function fromProblem(problem: Partial<Problem>): VmferryError {
-  const known = problem.code !== undefined && Object.hasOwn(errorCodes, problem.code);
-  const code: ErrorCode = known && problem.code !== undefined ? problem.code : 'peer-nonsense';
-  const error = new VmferryError(code, problem.detail ?? problem.title ?? 'The peer gave no detail.', {
-    ...(isSide(problem.side) ? { side: problem.side } : {}),
-    ...(isPhase(problem.phase) ? { phase: problem.phase } : {}),
-    ...(problem.errors === undefined ? {} : { errors: problem.errors }),
-    ...(problem.data === undefined ? {} : { data: problem.data }),
+/**
+ * The error a problem document tells of; an unknown code becomes `peer-nonsense`. Nothing in the document is taken for granted: a field
+ * of another type is as one that is not there, and what goes over `errorLimits` is cut.
+ */
+export function fromProblem(problem: Partial<Record<keyof Problem, unknown>>): VmferryError {
+  const detail = text(problem.detail) ?? text(problem.title) ?? 'The peer gave no detail.';
+  const error = new VmferryError(isCode(problem.code) ? problem.code : 'peer-nonsense', detail, {
+    ...placeOf(problem),
+    errors: entriesOf(problem.errors, faultOf),
+    data: boundedData(problem.data),
   });
-  error.suppressed.push(...(problem.suppressed ?? []));
+  error.suppressed.push(...entriesOf(problem.suppressed, suppressedOf));
   return error;
 }
+
+function entriesOf<T>(value: unknown, read: (entry: Record<string, unknown>) => T | null): T[] {
+  if (!Array.isArray(value)) return [];
+  const entries = value.slice(0, errorLimits.entriesMax).map((entry) => (isRecord(entry) ? read(entry) : null));
+  return entries.filter((entry) => entry !== null);
+}
+
+function faultOf({ path, code, detail }: Record<string, unknown>): FieldFault | null {
+  return typeof path === 'string' && typeof code === 'string' && typeof detail === 'string' ? { path, code, detail } : null;
+}
+
+function suppressedOf(entry: Record<string, unknown>): SuppressedError | null {
+  const { code, detail, at } = entry;
+  if (typeof detail !== 'string' || typeof at !== 'string') return null;
+  return {
+    ...placeOf(entry),
+    code: isCode(code) ? code : 'peer-nonsense',
+    detail: clipped(detail, errorLimits.detailCharsMax),
+    at: clipped(at, errorLimits.wordCharsMax),
+  };
+}
+
+function placeOf({ side, phase }: { readonly side?: unknown; readonly phase?: unknown }): ErrorPlace {
+  return { ...(isSide(side) ? { side } : {}), ...(isPhase(phase) ? { phase } : {}) };
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+const isCode = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(errorCodes, code);
 
 type Side = 'source' | 'destination' | 'relay' | 'client';
 type Phase = 'begin' | 'prepare' | 'perform' | 'finish' | 'confirm';

@@ -22,6 +22,13 @@ describe('VmferryError', () => {
     expect(placed.suppressed).toEqual(error.suppressed);
   });
 
+  it('keeps 32 later errors and no more', () => {
+    const error = new VmferryError('internal', 'first');
+    for (let n = 0; n < 100; n++) error.suppress(new VmferryError('internal', `later ${n}`), at);
+    expect(error.suppressed).toHaveLength(32);
+    expect(error.suppressed.at(-1)?.detail).toBe('later 31');
+  });
+
   it('is made from anything thrown', () => {
     const error = new VmferryError('internal', 'x');
     expect(VmferryError.from(error)).toBe(error);

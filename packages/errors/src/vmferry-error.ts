@@ -1,3 +1,4 @@
+import { clipped, errorLimits } from './bounds.js';
 import { type CodeRow, type ErrorCode, errorCodes } from './codes.js';
 
 /** Where in a migration an error arose; both are set by whoever knows. */
@@ -30,7 +31,7 @@ export interface SuppressedError extends ErrorPlace {
 
 /**
  * The only error class of vmferry. `detail` names what, where and what to do, in one or two sentences for a person; programs
- * use `code`. The cause stays private: it is for the log, never for a reply.
+ * use `code`. The cause stays private: it is for the log, never for a reply. Texts and counts above `errorLimits` are cut, with a mark.
  */
 export class VmferryError extends Error {
   override readonly name = 'VmferryError';
@@ -41,13 +42,13 @@ export class VmferryError extends Error {
   readonly suppressed: SuppressedError[] = [];
 
   constructor(code: ErrorCode, detail: string, facts: ErrorFacts = {}) {
-    super(detail, facts.cause === undefined ? {} : { cause: facts.cause });
+    super(clipped(detail, errorLimits.detailCharsMax), facts.cause === undefined ? {} : { cause: facts.cause });
     this.code = code;
     this.place = {
       ...(facts.side === undefined ? {} : { side: facts.side }),
       ...(facts.phase === undefined ? {} : { phase: facts.phase }),
     };
-    this.errors = facts.errors ?? [];
+    this.errors = (facts.errors ?? []).slice(0, errorLimits.entriesMax).map(boundedFault);
     this.data = facts.data ?? {};
   }
 
@@ -68,11 +69,11 @@ export class VmferryError extends Error {
     return moved;
   }
 
-  /** Keeps `later` beside this error; the first error stays the error (S27). */
+  /** Keeps `later` beside this error, up to 32 of them; the first error stays the error (S27). */
   suppress(later: unknown, at: Date, place: ErrorPlace = {}): this {
     const error = VmferryError.from(later).at(place);
-    this.suppressed.push({ ...error.place, code: error.code, detail: error.message, at: at.toISOString() });
-    this.suppressed.push(...error.suppressed);
+    const own = { ...error.place, code: error.code, detail: error.message, at: at.toISOString() };
+    this.suppressed.push(...[own, ...error.suppressed].slice(0, errorLimits.entriesMax - this.suppressed.length));
     return this;
   }
 
@@ -87,3 +88,9 @@ export class VmferryError extends Error {
     return thrown instanceof VmferryError && thrown.code === code;
   }
 }
+
+const boundedFault = ({ path, code, detail }: FieldFault): FieldFault => ({
+  path: clipped(path, errorLimits.pathCharsMax),
+  code: clipped(code, errorLimits.wordCharsMax),
+  detail: clipped(detail, errorLimits.faultCharsMax),
+});

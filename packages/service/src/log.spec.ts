@@ -1,6 +1,10 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { VmferryError } from '@vmferry/errors';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { createLogger } from './log.js';
 
 function logged(write: (log: ReturnType<typeof createLogger>) => void): { text: string; line: Record<string, unknown> } {
@@ -71,6 +75,42 @@ describe('the log', () => {
       causes: ['Error: outer', 'TypeError: inner'],
       suppressed: [{ code: 'guest-gone', detail: 'Gone.' }],
     });
+  });
+
+  it('drops and counts what a full disk does not take, and says so on a line of its own when it does again', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vmferry-log-spec-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'app.log');
+    // The lowest free descriptor is taken: stderr becomes the device that is always full, and then the file again.
+    const code = `
+      import { closeSync, openSync } from 'node:fs';
+      import { createLogger } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)};
+      const log = createLogger({ app: 'source-agent', level: 'error', hostName: 'h' });
+      log.error('before');
+      closeSync(2), openSync('/dev/full', 'w');
+      for (let n = 0; n < 3; n++) log.error('lost');
+      await new Promise(setImmediate);
+      closeSync(2), openSync(${JSON.stringify(path)}, 'a');
+      log.error('after');`;
+    const fd = openSync(path, 'a');
+    const { status } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'ignore', fd] });
+    closeSync(fd);
+    expect(status).toBe(0);
+    const [before = '', empty, ...after] = readFileSync(path, 'utf8').trimEnd().split('\n');
+    const told = [before, ...after].map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(told.map((line) => [line.message, line.dropped])).toEqual([
+      ['before', undefined],
+      ['after', undefined],
+      ['log lines could not be written and are lost', 3],
+    ]);
+    expect(empty).toBe('');
+  });
+
+  it('does not keep lines without bound for a reader that takes none', () => {
+    const stream = new Writable({ write: () => undefined });
+    const log = createLogger({ app: 'source-agent', level: 'info', hostName: 'h', stream });
+    for (let n = 0; n < 2_000; n++) log.info('x'.repeat(2_000));
+    expect(stream.writableLength).toBeLessThan(1_100_000);
   });
 
   it('survives a value that refers to itself', () => {

@@ -1,4 +1,5 @@
 import winston from 'winston';
+import { logSink } from './log-sink.js';
 import { loggable } from './loggable.js';
 
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -23,13 +24,18 @@ export interface LoggerOptions {
   readonly stream?: NodeJS.WritableStream;
 }
 
+/** The log of an app. A line that cannot be written is dropped and counted, and the count is told when lines can be written again. */
 export function createLogger(options: LoggerOptions): Log {
+  const sink = logSink(options.stream ?? process.stderr, (dropped) =>
+    log.error('log lines could not be written and are lost', { dropped }),
+  );
   const logger = winston.createLogger({
     level: options.level,
     format: winston.format.combine(winston.format.timestamp(), winston.format.printf(formatLine)),
-    transports: [new winston.transports.Stream({ stream: options.stream ?? process.stderr })],
+    transports: [new winston.transports.Stream({ stream: sink })],
   });
-  return wrap(logger, { app: options.app, host: options.hostName });
+  const log = wrap(logger, { app: options.app, host: options.hostName });
+  return log;
 }
 
 function wrap(logger: winston.Logger, base: LogFields): Log {

@@ -1,13 +1,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 const dist = new URL('../dist/index.js', import.meta.url).href;
 
-/** A process that runs an app whose service and close are these expressions. */
-function appProcess(o: { start?: string; drain?: string; after?: string }) {
-  const code = `
+/** The expressions that an app's service and close are made of. */
+interface Parts {
+  readonly start?: string;
+  readonly drain?: string;
+  readonly after?: string;
+}
+
+function codeOf(o: Parts): string {
+  return `
     import { createLogger, runApp } from ${JSON.stringify(dist)};
     const log = createLogger({ app: 'tunnel-relay', level: 'info', hostName: 'spec' });
     const alive = setInterval(() => {}, 1000);
@@ -16,7 +23,11 @@ function appProcess(o: { start?: string; drain?: string; after?: string }) {
       return { service: { drain: ${o.drain ?? 'async () => {}'} }, url: 'http://here', close: async () => clearInterval(alive) };
     });
     ${o.after ?? ''}`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** A process that runs such an app. */
+function appProcess(o: Parts) {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', codeOf(o)], { stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => {
@@ -52,6 +63,21 @@ describe('runApp', () => {
     ['a rejection that nobody handled', 'void Promise.reject(new Error("a defect"));'],
   ])('%s is logged and ends it with 70', async (_name, after) => {
     expect(await appProcess({ after }).ended).toMatchObject({ status: 70, errors: expect.stringContaining('a defect') });
+  });
+
+  it('neither a log nor a ready line that cannot be written ends it', async () => {
+    const after = "log.warn('lost'); setTimeout(() => process.send('runs on'), 100);";
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, ['--input-type=module', '-e', codeOf({ after })], {
+      stdio: ['ignore', full, full, 'ipc'],
+    });
+    closeSync(full);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const ended = once(child, 'exit');
+    // The app's own code runs on for as long as it is told to, and ends as it should.
+    await once(child, 'message');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
   });
 
   it('a start that is refused ends with 1', async () => {

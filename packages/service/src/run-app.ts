@@ -20,6 +20,8 @@ const exitDefect = 70;
 export async function runApp(log: Log, start: () => Promise<RunningApp>): Promise<void> {
   process.on('uncaughtException', (error) => endByDefect(log, error));
   process.on('unhandledRejection', (error) => endByDefect(log, error));
+  // Whoever started it may be gone, or its disk full: that is no reason to end.
+  process.stdout.on('error', (error) => log.warn('the line that says ready could not be written', { error }));
   let app: RunningApp;
   try {
     app = await start();

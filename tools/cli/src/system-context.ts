@@ -9,8 +9,12 @@ const columnsWithoutTerminal = 100;
 
 /** The process as the commands see it. */
 export function systemContext(tmpDir: string): CliContext {
-  // A reader that went away, as `head` does, ends the command quietly.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => process.exit(0));
+  let outlivesOutput = false;
+  // A reader that went away, as `head` does, ends the command quietly; what a full disk does not take was not printed.
+  const lost = (error: NodeJS.ErrnoException) => {
+    if (!outlivesOutput) process.exit(error.code === 'EPIPE' ? 0 : 1);
+  };
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', lost);
   return {
     env: process.env,
     stdout: outputOf(process.stdout),
@@ -20,6 +24,9 @@ export function systemContext(tmpDir: string): CliContext {
     isRoot: process.geteuid?.() === 0,
     tmpDir,
     readInput,
+    outliveOutput() {
+      outlivesOutput = true;
+    },
     onSignal: (signals, listener) => {
       for (const signal of signals) process.on(signal, listener);
       return () => {

@@ -19,8 +19,16 @@ export function openLog(path: string): { readonly fd: number; close(): void } {
 
 /** What an app said last before it ended: the error's detail when the line is JSON, else the line. */
 export function lastWords(path: string): string {
-  const line = readFileSync(path, 'utf8').trimEnd().split('\n').at(-1) ?? '';
+  const line = read(path).trimEnd().split('\n').at(-1) ?? '';
   return printable(detailOf(line) ?? line).slice(0, lastWordsCharsMax) || 'it said nothing';
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (thrown) {
+    return `its log cannot be read: ${String(thrown)}`;
+  }
 }
 
 function detailOf(line: string): string | null {

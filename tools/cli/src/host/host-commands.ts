@@ -91,6 +91,8 @@ function upCommand({ context, options, json }: Call<UpOptions>): Promise<0 | 1> 
   const runtimeDir =
     options.runtimeDir ?? defaultRuntimeDir(options.stateDir, { isRoot, tmpDir, xdgRuntimeDir: env.XDG_RUNTIME_DIR });
   makeRuntimeDir(runtimeDir);
+  // The apps need their supervisor also when its terminal is gone or its log is full.
+  context.outliveOutput();
   const tell = (event: HostEvent) => stdout.write(`${json ? hostEventJson(event, clock.wall()) : hostEventLine(event)}\n`);
   return runHost(hostCommands({ ...options, runtimeDir }), {
     clock,

@@ -19,6 +19,7 @@ export type HostEvent =
       readonly reason: string;
       readonly logPath: string;
     }
+  | { readonly t: 'unlogged'; readonly app: AppName; readonly logPath: string; readonly reason: string }
   | { readonly t: 'not-started'; readonly reason: string }
   | { readonly t: 'up'; readonly urls: Readonly<Partial<Record<AppName, string>>> }
   | { readonly t: 'stopping'; readonly signal: string }
@@ -41,6 +42,8 @@ export function hostEventLine(event: HostEvent): string {
     }
     case 'gave-up':
       return `${event.app}: cannot start (exit code ${event.exitCode}): ${event.reason.replace(/\.$/, '')}; see ${event.logPath}`;
+    case 'unlogged':
+      return `${event.app}: its log ${event.logPath} cannot be opened (${event.reason}); until its next start it goes to this command's stderr`;
     case 'not-started':
       return `the apps cannot be started: ${event.reason}`;
     case 'up':

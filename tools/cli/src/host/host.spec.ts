@@ -1,10 +1,12 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { execPath, kill } from 'node:process';
+import { execPath, kill, pid } from 'node:process';
+import { fileURLToPath } from 'node:url';
 import { systemClock } from '@vmferry/seams';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { skippingClock } from '../spec/until.js';
 import { type AppCommand, type AppName, hostCommands } from './app-command.js';
 import { runHost } from './host.js';
@@ -204,6 +206,52 @@ describe('a host', () => {
     expect(readFileSync(join(host.dir, 'logs', 'source-agent.log'), 'utf8')).toBe(
       `life of ${first.event.pid}\nlife of ${second.event.pid}\n`,
     );
+  });
+});
+
+describe('a host whose disk is full', () => {
+  it('starts an app again whose log cannot be opened, and says where it goes', async () => {
+    const host = hostOf({ 'source-agent': wellBehaved('source-agent') });
+    const first = await host.event('ready');
+    rmSync(join(host.dir, 'logs'), { recursive: true });
+    writeFileSync(join(host.dir, 'logs'), 'no folder');
+    kill(first.event.pid, 'SIGKILL');
+    const second = await host.event('ready', 1);
+    expect(second.event.pid).not.toBe(first.event.pid);
+    const { event } = await host.event('unlogged');
+    expect(event).toMatchObject({ app: 'source-agent', reason: expect.stringContaining('EEXIST') });
+    expect(hostEventLine(event)).toMatch(/cannot be opened \(.*\); until its next start/);
+    host.signal('SIGTERM');
+    expect(await host.done).toBe(0);
+  });
+
+  it('goes on when its own output cannot be written, and stops its apps as ever', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'vmferry-host-spec-'));
+    onTestFinished(() => rmSync(dir, { recursive: true }));
+    const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+    const full = openSync('/dev/full', 'w');
+    // Of this process's own, below the ports that the system hands out.
+    const portBase = 10_000 + 4 * (pid % 5_000);
+    const args = [
+      main,
+      'host',
+      'up',
+      '--state-dir',
+      join(dir, 'state'),
+      '--runtime-dir',
+      join(dir, 'run'),
+      '--port-base',
+      String(portBase),
+    ];
+    const child = spawn(execPath, args, { stdio: ['ignore', full, full] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    closeSync(full);
+    const ended = once(child, 'exit');
+    const isUp = async (port: number) => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok;
+    for (const n of [1, 2, 3]) await vi.waitFor(async () => expect(await isUp(portBase + n)).toBe(true), 20_000);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    await expect(isUp(portBase + 1)).rejects.toThrow();
   });
 });
 

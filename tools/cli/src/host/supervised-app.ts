@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { VmferryError } from '@vmferry/errors';
 import type { Clock, Timer } from '@vmferry/seams';
 import type { AppCommand } from './app-command.js';
 import { lastWords, openLog } from './app-log.js';
@@ -79,14 +80,26 @@ export class SupervisedApp {
   #spawn(): void {
     if (this.#state.t === 'stopping') return;
     const { app, command, args, logPath } = this.#command;
-    const log = openLog(logPath);
+    const log = this.#openLog();
     // In a process group of its own, so that Ctrl-C on the terminal reaches the apps through `stop` alone.
-    const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', log.fd], detached: true });
-    log.close();
+    const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', log?.fd ?? 'inherit'], detached: true });
+    log?.close();
     const ended = this.#watchEnd(child);
     this.#state = { t: 'running', child, ended, readyAtMs: null };
     if (child.pid !== undefined) this.#tell({ t: 'started', app, pid: child.pid, deaths: this.#deaths, logPath });
     if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => this.#heard(child, line));
+  }
+
+  /** Null when the log of an app that has been ready cannot be opened: it is started again all the same, for its guests and peers. */
+  #openLog(): ReturnType<typeof openLog> | null {
+    const { app, logPath } = this.#command;
+    try {
+      return openLog(logPath);
+    } catch (thrown) {
+      if (!this.#everReady) throw thrown;
+      this.#tell({ t: 'unlogged', app, logPath, reason: VmferryError.from(thrown).message });
+      return null;
+    }
   }
 
   #watchEnd(child: ChildProcess): Promise<void> {

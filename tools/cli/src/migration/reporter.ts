@@ -1,5 +1,5 @@
 import type { MigrationResource } from '@vmferry/api';
-import { fromProblem, type Problem, type VmferryError } from '@vmferry/errors';
+import { fromProblem, type VmferryError } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
 import type { CliContext } from '../context.js';
 import { failureJson, failureText } from '../output/failure.js';
@@ -27,8 +27,7 @@ export function reporterOf(context: CliContext, json: boolean): Reporter {
 function errorOf(migration: MigrationResource, known: VmferryError | null): VmferryError | null {
   if (migration.state === 'SUCCEEDED' || known !== null || migration.error === null)
     return migration.state === 'SUCCEEDED' ? null : known;
-  // The contract leaves a problem document open to more fields; fromProblem checks those that it reads.
-  return fromProblem(migration.error as Partial<Problem>);
+  return fromProblem(migration.error);
 }
 
 /** One live line; notes above it; the summary in its place. */

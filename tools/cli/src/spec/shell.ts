@@ -34,6 +34,7 @@ export function shell(
     isRoot: false,
     tmpDir: '/tmp',
     readInput: async (path) => options.files?.[path] ?? Promise.reject(new InvalidArgumentError(`cannot read ${path}`)),
+    outliveOutput: () => undefined,
     onSignal: (signals, listener) => {
       const entry = { signals, listener };
       listeners.push(entry);
