@@ -52,7 +52,7 @@ export class MigrationMetrics {
     }
     const { progress } = migration;
     if (progress === null) return;
-    this.#bytes.add({ side }, progress.memory.processedBytes);
+    this.#bytes.add({ side }, progress.memory.transferredBytes);
     if (progress.downtime.actualMs !== null) this.#downtime.observe({}, progress.downtime.actualMs / 1_000);
   }
 }

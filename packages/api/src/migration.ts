@@ -24,7 +24,10 @@ export const migrationSide = z.enum(['source', 'destination']);
 
 export const memoryProgress = z.object({
   totalBytes: z.int(),
+  /** The most of the guest's memory that the destination has held as it is now; a new pass takes nothing from it. */
   processedBytes: z.int(),
+  /** What has gone over the wire. A page of zeros costs a few bytes, one that is dirtied again goes again. */
+  transferredBytes: z.int(),
   remainingBytes: z.int(),
   dirtyRateBytesPerSec: z.int(),
   iteration: z.int(),

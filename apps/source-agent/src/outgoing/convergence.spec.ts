@@ -70,17 +70,18 @@ describe('Convergence', () => {
     fc.assert(
       fc.property(maxMs, transfer, fc.array(maxMs), (max, looks, changes) => {
         const convergence = new Convergence(max);
-        let [processed, iteration] = [0, 0];
+        let [processed, transferred, iteration] = [0, 0, 0];
         looks.forEach(({ status, atMs }, index) => {
           const change = changes[index];
           if (change !== undefined) convergence.setMax(change);
           convergence.weigh(status, atMs);
           const { memory } = convergence.progressOf(status);
           expect(memory.processedBytes).toBeGreaterThanOrEqual(processed);
+          expect(memory.transferredBytes).toBeGreaterThanOrEqual(transferred);
           expect(memory.processedBytes).toBeLessThanOrEqual(memory.totalBytes);
           expect(memory.processedBytes + memory.remainingBytes).toBeGreaterThanOrEqual(memory.totalBytes);
           expect(memory.iteration).toBeGreaterThanOrEqual(iteration);
-          [processed, iteration] = [memory.processedBytes, memory.iteration];
+          [processed, transferred, iteration] = [memory.processedBytes, memory.transferredBytes, memory.iteration];
         });
       }),
     );

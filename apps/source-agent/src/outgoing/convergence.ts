@@ -26,6 +26,7 @@ export class Convergence {
   #leftBytes: number | null = null;
   #converging: boolean | null = null;
   #processedBytes = 0;
+  #transferredBytes = 0;
   readonly #rate = new SendingRate();
 
   constructor(downtimeMsMax: number) {
@@ -70,10 +71,12 @@ export class Convergence {
     const totalBytes = ram?.totalBytes ?? 0;
     const remainingBytes = ram?.remainingBytes ?? totalBytes;
     this.#processedBytes = Math.max(this.#processedBytes, totalBytes - remainingBytes);
+    this.#transferredBytes = Math.max(this.#transferredBytes, ram?.transferredBytes ?? 0);
     return {
       memory: {
         totalBytes,
         processedBytes: this.#processedBytes,
+        transferredBytes: this.#transferredBytes,
         remainingBytes,
         dirtyRateBytesPerSec: (ram?.dirtyPagesPerSec ?? 0) * (ram?.pageBytes ?? 0),
         iteration: Math.max(this.#iteration, ram?.iteration ?? 0),

@@ -2,7 +2,15 @@ import { expect, it } from 'vitest';
 import { jobProgressOf } from './job-progress.js';
 
 const progressOf = (dirtyRateBytesPerSec: number, throughputBytesPerSec: number) => ({
-  memory: { totalBytes: 1_000, processedBytes: 600, remainingBytes: 400, dirtyRateBytesPerSec, iteration: 1, zeroPages: 0 },
+  memory: {
+    totalBytes: 1_000,
+    processedBytes: 600,
+    transferredBytes: 700,
+    remainingBytes: 400,
+    dirtyRateBytesPerSec,
+    iteration: 1,
+    zeroPages: 0,
+  },
   throughputBytesPerSec,
   downtime: { limitMs: 10, expectedMs: null, actualMs: null },
   converging: null,

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -32,8 +32,8 @@ interface FarRecord {
 }
 
 /**
- * The outgoing migrations of a real host, with real documents, audit and locks. Its one guest, transient and running, is a process that sleeps,
- * with a scripted monitor; the other host is a double that takes any stream and whose record says what the spec sets.
+ * The outgoing migrations of a real host, with real documents, audit and locks. Its one guest, transient and running, is a process that passes
+ * its monitor on to a scripted one; the other host is a double that takes any stream and whose record says what the spec sets.
  */
 export async function outgoingRig(monitor: ScriptedMonitor, log: Log = silentLog) {
   const folder = mkdtempSync(join(tmpdir(), 'vf-'));
@@ -41,19 +41,34 @@ export async function outgoingRig(monitor: ScriptedMonitor, log: Log = silentLog
   const stream = await streamTaker();
   const record: FarRecord = { answer: 'open' };
   const context = contextOf(host, record, log);
-  const sleeper = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  const guest = await guestProcess(join(folder, 'm'), monitor.path);
   onTestFinished(async () => {
-    sleeper.kill('SIGKILL');
+    guest.kill('SIGKILL');
     stream.close();
     await host.close();
     rmSync(folder, { recursive: true });
   });
-  await host.state.statuses.write(statusOf(sleeper.pid ?? 0, monitor.path, folder));
+  await host.state.statuses.write(statusOf(guest.pid ?? 0, join(folder, 'm'), folder));
   const domains = new Domains(context, new Lifecycle(context));
   await domains.load();
   const outgoings = new Outgoings(context, domains);
   const prepared = (begun: BeginReply, graphics?: CookieGraphics) => preparedCookie(begun, stream.url, graphics);
   return { context, domains, outgoings, record, uuid, prepared };
+}
+
+/** Only the process of the guest itself may listen on its monitor, so the script is behind it. */
+const passOn = `
+  const net = require('node:net');
+  net.createServer((agent) => {
+    const script = net.connect(process.argv[2]);
+    for (const socket of [agent, script]) socket.on('error', () => undefined).on('close', () => (agent.destroy(), script.destroy()));
+    agent.pipe(script).pipe(agent);
+  }).listen(process.argv[1], () => console.log('listening'));`;
+
+async function guestProcess(path: string, scriptedPath: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['-e', passOn, path, scriptedPath], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  return child;
 }
 
 function optionsIn(folder: string) {

@@ -71,7 +71,7 @@ function progressFacts(progress: NonNullable<MigrationResource['progress']>): [s
   return [
     [
       'Memory',
-      `${bytesText(memory.processedBytes)} sent, ${bytesText(memory.remainingBytes)} of ${bytesText(memory.totalBytes)} left, pass ${memory.iteration}`,
+      `${bytesText(memory.transferredBytes)} sent, ${bytesText(memory.remainingBytes)} of ${bytesText(memory.totalBytes)} left, pass ${memory.iteration}`,
     ],
     ['Rate', `${rateText(progress.throughputBytesPerSec)}, dirty ${rateText(memory.dirtyRateBytesPerSec)}`],
     [

@@ -18,7 +18,13 @@ describe('the progress line', () => {
       migrationOf({
         progress: {
           ...progress,
-          memory: { ...progress.memory, iteration: 4, processedBytes: 83_000_000, remainingBytes: 4_096 },
+          memory: {
+            ...progress.memory,
+            iteration: 4,
+            processedBytes: 83_000_000,
+            transferredBytes: 83_000_000,
+            remainingBytes: 4_096,
+          },
         },
       }),
       'web: perform  98%  79.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 4.0 KiB left, downtime limit 10 ms, pass 4',

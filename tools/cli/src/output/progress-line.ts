@@ -11,7 +11,7 @@ export function progressLine(migration: MigrationResource): string {
   if (progress === null) return head;
   const { memory, downtime } = progress;
   const parts = [
-    `${bytesText(memory.processedBytes)} sent`,
+    `${bytesText(memory.transferredBytes)} sent`,
     rateText(progress.throughputBytesPerSec),
     `dirty ${rateText(memory.dirtyRateBytesPerSec)}`,
     `${bytesText(memory.remainingBytes)} left`,
@@ -67,7 +67,7 @@ function summaryLines(migration: MigrationResource): string[] {
     `${name}: ${phaseText(migration)}${tookText(migration)}; ${whereText(migration)}`,
     ...(progress === null
       ? []
-      : [`  ${transferText(progress.memory.processedBytes, progress.memory.iteration)}${downtimeText(migration)}`]),
+      : [`  ${transferText(progress.memory.transferredBytes, progress.memory.iteration)}${downtimeText(migration)}`]),
     ...(migration.state === 'SUCCEEDED' || outcome === null ? [] : [`  outcome record: ${outcome}`]),
     ...(held === null ? [] : [`  held since ${held.since}: ${held.reason}`, `  hint: ${held.hint}`]),
     ...(progress?.hint != null && migration.state !== 'SUCCEEDED' ? [`  hint: ${progress.hint}`] : []),

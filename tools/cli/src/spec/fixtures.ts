@@ -25,6 +25,7 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
       memory: {
         totalBytes: 83_886_080,
         processedBytes: 35_861_299,
+        transferredBytes: 35_861_299,
         remainingBytes: 47_815_065,
         dirtyRateBytesPerSec: 1_258_291,
         iteration: 1,
@@ -56,7 +57,7 @@ export const succeeded = migrationOf({
   outcome: 'committed',
   progress: progress && {
     ...progress,
-    memory: { ...progress.memory, remainingBytes: 0, processedBytes: 87_136_665, iteration: 3 },
+    memory: { ...progress.memory, remainingBytes: 0, processedBytes: 83_886_080, transferredBytes: 87_136_665, iteration: 3 },
     downtime: { limitMs: 10, expectedMs: 4, actualMs: 14 },
   },
   finishedAt: '2026-01-01T00:00:01.230Z',
