@@ -33,6 +33,7 @@ export function acceptBegin({ relay, host }: SourceContext, domain: Domain, body
       },
     );
   }
+  domain.refuseUndecided();
   if (domain.autodestroy) {
     throw new VmferryError(
       'domain-autodestroy',
