@@ -39,6 +39,8 @@ export class Adoption {
     const status = await statuses.read(uuid);
     // No status document: it was adopted before, and has ended since.
     if (status === null) return true;
+    // One that is about to leave again was taken over long since; of a migration that it names only its own journal decides.
+    if (status.owner === 'source' && status.migration?.role === 'source') return true;
     if (status.owner === 'source') return this.#domains.byUuid(uuid)?.guest != null || this.#take(uuid);
     if (status.migration?.nonce !== key.nonce) return false;
     await statuses.adopt(uuid);

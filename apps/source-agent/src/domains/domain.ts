@@ -9,8 +9,8 @@ import {
   type StateWithReason,
 } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, type Guest, resourcesOf } from '@vmferry/guest';
-import type { Taint } from '@vmferry/host-state';
+import { auditedOf, disposeHoldings, type Guest, resourcesOf } from '@vmferry/guest';
+import type { DomainStatus, Taint } from '@vmferry/host-state';
 import { isSameProcess, type ProcessIdentity } from '@vmferry/hypervisor';
 import { DomainJobs } from '@vmferry/jobs';
 import type { SourceContext } from '../context.js';
@@ -54,6 +54,12 @@ export class Domain {
   #migration: DomainMigration | null = null;
   /** How the guest has brought itself to a stand. A migration that QEMU completes afterwards hides it from QEMU's status. */
   #fallen: 'shutdown' | 'guest-panicked' | null = null;
+  /** The migration that had it in hand last and is over; the status document may name it still. */
+  #over: string | null = null;
+  /** Of a guest that has ended while nobody knew what its migration had come to: it stays until a person decides. */
+  #undecidedEnd: DomainStatus | null = null;
+  /** Where its status document was set aside: whether its QEMU runs is not known. */
+  #unreadable: string | null = null;
   /** Why QEMU is about to end, when this agent ends it. */
   #ending: { readonly state: StateWithReason; readonly audit: AuditReason } | null = null;
   #warning: string | null = null;
@@ -99,6 +105,60 @@ export class Domain {
     return this.#migration;
   }
 
+  /**
+   * What decides whether the guest may run here: the migration that has it in hand, or one that only its status document names, because the
+   * journal of that cannot be read. Of such a one nobody here knows whether the guest runs on its destination.
+   */
+  get undecided(): { readonly id: string } | null {
+    if (this.#migration !== null) return this.#migration;
+    const migration = (this.#guest?.status ?? this.#undecidedEnd)?.migration;
+    return migration?.role === 'source' && migration.id !== this.#over ? migration : null;
+  }
+
+  /** Nobody has the migration in hand that its status document names. */
+  get #orphaned(): boolean {
+    return this.#migration === null && this.undecided !== null;
+  }
+
+  /** Throws `in-doubt` when only the outcome of a migration may run the guest. */
+  refuseUndecided(): void {
+    if (this.undecided === null) return;
+    const migrationId = this.undecided.id;
+    const detail = `The migration ${migrationId} of domain ${this.name} is not decided yet: only its outcome may run the guest.`;
+    throw new VmferryError('in-doubt', [detail, this.#doubt()].filter((words) => words !== null).join(' '), {
+      data: { migrationId },
+    });
+  }
+
+  /** The guest has ended, and whether another copy of it runs on is not known: its status document stays, so that nothing is started. */
+  keepUndecided(status: DomainStatus): void {
+    this.#undecidedEnd = status;
+  }
+
+  /** True when `giveUpUndecided` is what a destroy means. */
+  get endedUndecided(): boolean {
+    return this.#undecidedEnd !== null;
+  }
+
+  /** The user's destroy of what has ended already: from now on the domain may be started. Its files keep their labels (A8). */
+  async giveUpUndecided(): Promise<void> {
+    const status = this.#undecidedEnd;
+    if (status === null) return;
+    const { auditor, guestHost, locks } = this.#context;
+    const definition = parseDomain(status.domainXml);
+    await auditor.domainStop(auditedOf(definition, status.process.pid), 'destroyed');
+    await locks.release(this.uuid, resourcesOf(this.uuid)).catch(() => undefined);
+    await disposeHoldings(guestHost, definition, status, { migrated: true });
+    this.#undecidedEnd = null;
+    this.#inactive = { state: 'shutoff', reason: 'destroyed' };
+    this.#forgetIfNothing();
+  }
+
+  /** The status document of this domain was found set aside at `path`. */
+  markUnreadable(path: string): void {
+    this.#unreadable = path;
+  }
+
   get state(): StateWithReason {
     return this.#guest === null ? this.#inactive : parseState(this.#guest.status.state, this.#guest.status.reason);
   }
@@ -138,13 +198,14 @@ export class Domain {
   }
 
   setMigration(migration: DomainMigration | null): void {
+    if (migration === null) this.#over = this.#migration?.id ?? this.#over;
     this.#migration = migration;
     this.#forgetIfNothing();
   }
 
   /** A domain is something: a configuration, a guest, or what a migration has in hand. */
   #forgetIfNothing(): void {
-    if (this.#config === null && this.#guest === null && this.#migration === null) this.#forget(this);
+    if (this.#config === null && this.#guest === null && this.undecided === null) this.#forget(this);
   }
 
   warn(warning: string | null): void {
@@ -175,6 +236,7 @@ export class Domain {
   /** Takes a guest that was started, found again or adopted, and follows it from now on. */
   attach(guest: Guest): void {
     this.#guest = guest;
+    this.#unreadable = null;
     this.#definition = guest.definition;
     this.#ending = null;
     this.#fallen = null;
@@ -224,7 +286,7 @@ export class Domain {
    */
   async reconcile(): Promise<void> {
     const guest = this.#guest;
-    if (guest === null || !guest.alive || this.#migration !== null) return;
+    if (guest === null || !guest.alive || this.undecided !== null) return;
     const status = this.#fallen ?? (await guest.qmp.execute('query-status', {})).status;
     const { state } = this.state;
     if (status === 'shutdown') return this.#poweredOff(guest);
@@ -309,8 +371,17 @@ export class Domain {
       migrationId: this.#migration?.id ?? null,
       autodestroy: this.autodestroy,
       tainted: [...(this.#guest?.status.tainted ?? [])],
-      warning: [this.#warning, this.#caveat].filter((words) => words !== null).join(' ') || null,
+      warning: [this.#warning, this.#caveat, this.#doubt()].filter((words) => words !== null).join(' ') || null,
     };
+  }
+
+  /** What a person has to know and to do before the guest can run here. */
+  #doubt(): string | null {
+    if (this.#unreadable !== null) {
+      return `Its status document cannot be read and is kept as ${this.#unreadable}: whether its QEMU runs on this host is not known, and it is not started. Mend it, rename it back and restart the agent; or see that no QEMU of it runs, and remove it.`;
+    }
+    if (!this.#orphaned) return null;
+    return `The journal of migration ${this.undecided?.id} cannot be read: whether the guest runs on its destination is not known, and it is not run here. Mend the journal, rename it back and restart the agent; or destroy the domain here, which does no harm to a guest that runs there, and ends one that does not.`;
   }
 
   async #poweredOff(guest: Guest): Promise<void> {
@@ -333,7 +404,16 @@ export class Domain {
     if (this.#ending === null && inHand) return;
     // The migration that took it away has tidied up; another guest may be here since.
     if (this.#guest !== guest) return;
-    await this.tidy({ migrated: false, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
+    if (this.#ending === null && this.#orphaned) return this.#endUndecided(guest);
+    await this.tidy({ migrated: this.#orphaned, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
     this.#context.log.info('the guest has ended', { domain: guest.definition.name, ...this.#inactive });
+  }
+
+  #endUndecided(guest: Guest): void {
+    guest.qmp.close();
+    this.#guest = null;
+    this.#inactive = { state: 'shutoff', reason: 'crashed' };
+    this.keepUndecided(guest.status);
+    this.tell();
   }
 }

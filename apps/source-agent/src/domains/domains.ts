@@ -1,3 +1,4 @@
+import { basename, dirname } from 'node:path';
 import { type DomainDefinition, parseDomain, parseState } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
@@ -28,6 +29,14 @@ export class Domains {
     for (const { value: status } of await this.#context.guestHost.statuses.list()) {
       if (status.owner === 'source') await this.#findAgain(status);
     }
+    for (const path of await this.#context.guestHost.statuses.unreadable()) this.#tellUnreadable(path);
+  }
+
+  /** Also of a file that an earlier life of the agent has set aside; of a transient domain the log alone can tell. */
+  #tellUnreadable(path: string): void {
+    const uuid = basename(dirname(path));
+    this.#context.log.error('a status document waits to be mended: whether its guest runs is not known', { uuid, path });
+    this.#byUuid.get(uuid)?.markUnreadable(path);
   }
 
   /** A QEMU whose monitor is silent keeps no other guest waiting: it is looked for again until it answers or has ended. */
@@ -154,6 +163,8 @@ export class Domains {
   async undefine(domain: Domain): Promise<void> {
     if (domain.config === null)
       throw new VmferryError('domain-not-found', `The domain ${domain.name} is transient: it has no configuration to remove.`);
+    // Throws while a status document that cannot be read is kept: a guest that may run must not be forgotten.
+    await this.#context.guestHost.statuses.read(domain.uuid);
     await this.#context.configs.remove(domain.uuid);
     domain.redefine(null);
   }
@@ -173,6 +184,10 @@ export class Domains {
     }
     const definition = parseDomain(status.domainXml);
     const reason = await this.#endOf(status);
+    if (reason === 'undecided') {
+      domain.keepUndecided(status);
+      return domain;
+    }
     await this.#context.auditor.domainStop(auditedOf(definition, status.process.pid), reason, reason !== 'crashed');
     await disposeHoldings(this.#context.guestHost, definition, status, { migrated: status.migration !== null });
     domain.foundEnded(parseState(status.state, status.reason), { state: 'shutoff', reason });
@@ -181,10 +196,15 @@ export class Domains {
   }
 
   /** Why a QEMU is gone that nobody saw end: what its migration had journalled to do with it, else it has crashed. */
-  async #endOf({ migration }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed'> {
-    const journal = migration?.role === 'source' ? await this.#context.journals.read(keyName(migration)) : null;
-    if (journal?.machine.stage === 'leaving') return 'migrated';
-    return journal?.machine.destroyIntended === true ? 'destroyed' : 'crashed';
+  async #endOf({ migration }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed' | 'undecided'> {
+    if (migration?.role !== 'source') return 'crashed';
+    const journal = await this.#context.journals.read(keyName(migration)).catch((thrown: unknown) => {
+      if (VmferryError.is(thrown, 'state-unreadable')) return null;
+      throw thrown;
+    });
+    if (journal === null) return 'undecided';
+    if (journal.machine.stage === 'leaving') return 'migrated';
+    return journal.machine.destroyIntended ? 'destroyed' : 'crashed';
   }
 
   #inTurn<T>(act: () => T | Promise<T>): Promise<T> {
@@ -194,9 +214,14 @@ export class Domains {
   }
 
   #add(xml: { readonly config: string | null; readonly live: string | null }): Domain {
-    const domain = new Domain(this.#context, xml, (ended) => this.#byUuid.delete(ended.uuid));
+    const domain = new Domain(this.#context, xml, (ended) => this.#drop(ended));
     this.#byUuid.set(domain.uuid, domain);
     return domain;
+  }
+
+  /** Another domain of that uuid may be there since. */
+  #drop(domain: Domain): void {
+    if (this.#byUuid.get(domain.uuid) === domain) this.#byUuid.delete(domain.uuid);
   }
 
   #refuseClash(name: string, uuid: string): void {

@@ -41,7 +41,7 @@ export class Lifecycle {
     await this.#asJob(domain, 'modify', principal, async () => {
       if (tied !== null) this.#autodestroy.require(tied);
       if (domain.guest !== null) throw new VmferryError('domain-running', `The domain ${domain.name} is active already.`);
-      if (domain.migration !== null) throw inDoubt(domain);
+      domain.refuseUndecided();
       await this.#refuseIncoming(domain);
       await this.#boot(domain, paused, () => tied !== null && this.#autodestroy.tie(domain, tied));
     });
@@ -85,7 +85,7 @@ export class Lifecycle {
     await this.#asJob(domain, 'modify', principal, async () => {
       const guest = domain.activeGuest();
       if (domain.state.state === 'running') return;
-      if (domain.migration !== null) throw inDoubt(domain);
+      domain.refuseUndecided();
       await this.#context.locks.acquire(domain.uuid, resourcesOf(domain.uuid));
       await guest.qmp.execute('cont', {});
       await domain.setState({ state: 'running', reason: 'unpaused' });
@@ -100,6 +100,7 @@ export class Lifecycle {
   }
 
   async destroy(domain: Domain, principal: string): Promise<void> {
+    if (domain.endedUndecided) return this.#asJob(domain, 'destroy', principal, () => domain.giveUpUndecided());
     domain.activeGuest();
     // What a migration has to settle first may need the domain's jobs itself, so it comes before the job.
     await domain.migration?.destroy();
@@ -159,15 +160,4 @@ export class Lifecycle {
       await release();
     }
   }
-}
-
-function inDoubt(domain: Domain): VmferryError {
-  const id = domain.migration?.id ?? '';
-  return new VmferryError(
-    'in-doubt',
-    `The migration ${id} of domain ${domain.name} is not decided yet: only its outcome may run the guest.`,
-    {
-      data: { migrationId: id },
-    },
-  );
 }

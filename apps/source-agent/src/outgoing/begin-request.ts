@@ -35,6 +35,7 @@ export function beginChecks(context: SourceContext, domain: Domain, body: BeginR
     () => refuseWithoutRelay(context, flagsOf(domain, body)),
     () => refuseInactive(domain),
     () => refuseMigrating(domain),
+    () => domain.refuseUndecided(),
     () => refuseAutodestroy(domain),
     () => checkSupported(domain.definition),
   ];

@@ -115,17 +115,26 @@ export class Outgoing implements DomainMigration {
     await this.#write({ forgotten: true });
   }
 
-  /** Writes the journal of Begin, before its cookie is given away. */
+  /** Writes the journal of Begin, before its cookie is given away. When that fails, nothing of the migration stays. */
   async open(): Promise<void> {
     try {
       await this.#write({});
       await this.domain.activeGuest().update({ migration: { ...this.key, role: 'source' } });
+      await this.#context.faults('S1');
     } catch (thrown) {
       this.#untieSession();
-      await this.#context.journals.remove(keyName(this.key)).catch(() => undefined);
-      throw thrown;
+      const error = VmferryError.from(thrown);
+      await this.#withdraw().catch((later: unknown) => error.suppress(later, this.#context.clock.wall()));
+      throw error;
     }
     this.#followStops();
+  }
+
+  /** The status document first: a guest whose migration has no journal any more would not be run. */
+  async #withdraw(): Promise<void> {
+    const { guest } = this.domain;
+    if (guest !== null && guest.status.migration !== null) await guest.update({ migration: null });
+    await this.#context.journals.remove(keyName(this.key));
   }
 
   /** Ties this migration to a control session of its driver. Throws `session-not-found`. */

@@ -74,6 +74,8 @@ export class Outgoings {
       const phase = phaseOf(journal.machine.stage);
       if (domain.guest !== null && domain.jobs.active === null) domain.jobs.adoptAsync('migration-out', phase, since);
     }
+    for (const path of await this.#context.journals.unreadable())
+      this.#context.log.error('a journal waits to be mended: its guest is not run here until then', { path });
   }
 
   /** Each migration that has not ended goes on from its stage, as soon as its guest answers or is known to have ended. */
@@ -318,9 +320,13 @@ export class Outgoings {
     });
     const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, false);
     if (body.session !== undefined) outgoing.tie(body.session);
-    await outgoing.open();
-    await faults('S1');
     domain.setMigration(outgoing);
+    try {
+      await outgoing.open();
+    } catch (thrown) {
+      domain.setMigration(null);
+      throw thrown;
+    }
     this.#byId.set(id, outgoing);
     this.#byKey.set(keyName(key), outgoing);
     await faults('S2');

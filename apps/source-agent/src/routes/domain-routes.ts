@@ -58,7 +58,7 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       permission: 'operate',
       params,
       reply: { status: 204 },
-      problems: ['domain-not-found', 'state-unwritable'],
+      problems: ['domain-not-found', 'state-unreadable', 'state-unwritable'],
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
         await audited(ctx, 'DELETE', `/v1/domains/${domain.uuid}`, () => domains.undefine(domain));

@@ -27,6 +27,7 @@ export const beginProblems: ErrorCode[] = [
   'domain-not-running',
   'domain-busy',
   'already-migrating',
+  'in-doubt',
   'domain-autodestroy',
   'migration-exists',
   'flag-unknown',
