@@ -18,6 +18,12 @@ export const migrationId = z
   .string()
   .regex(/^(?!check$)[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, '1 to 64 letters, digits, - or _, and not "check"');
 
+/** A host's name for itself, as its state folder keeps it: printable ASCII without blanks. */
+export const hostName = z
+  .string()
+  .max(limits.hostNameCharsMax)
+  .regex(/^[!-~]+$/, 'printable ASCII without blanks');
+
 /** The 128 random bits from Begin that make a migration's key unique (handover rule, "Around it"). */
 export const nonce = z.string().regex(/^[0-9a-f]{32}$/, '32 lower-case hex digits');
 

@@ -38,6 +38,36 @@ describe('the words of the contract', () => {
   });
 });
 
+describe('what a peer answers', () => {
+  const long = 'x'.repeat(100_000);
+  const version = {
+    app: 'destination-agent',
+    version: '9',
+    protocols: ['v3'],
+    features: [],
+    hostName: 'far',
+    hostUuid: nonce,
+    storeId: nonce,
+  };
+  const outcome = { answer: 'open', storeId: nonce, lockState: null, reason: null, held: null, resumedMsAgo: null };
+  const replies = [
+    [api.versionReply, version, ['version', 'hostName', 'hostUuid', 'storeId']],
+    [api.outcomeReply, outcome, ['lockState', 'reason', 'held']],
+    [api.evidenceReply, { storeId: nonce, guest: 'gone', permit: null, destroyed: false, ranOn: false }, ['permit']],
+    [api.permitReply, { storeId: nonce, permit: null }, ['permit']],
+  ] as const;
+
+  it.each(replies)('%# is bounded in each of its texts', (schema, reply, texts) => {
+    expect(accepts(schema, reply)).toBe(true);
+    for (const name of texts) expect([name, accepts(schema, { ...reply, [name]: long })]).toEqual([name, false]);
+  });
+
+  it('is no host name with anything in it that a terminal acts on', () => {
+    expect(accepts(api.versionReply, { ...version, hostName: 'a\u001b[31m' })).toBe(false);
+    expect(accepts(api.versionReply, { ...version, features: Array.from({ length: 65 }, () => 'f') })).toBe(false);
+  });
+});
+
 describe('a body', () => {
   const bodies = {
     begin: [api.beginRequest, { domain: 'a' }],

@@ -21,6 +21,11 @@ export const limits = {
   sessionTtlSecondsMax: 300,
   pageItemsMax: 500,
   reasonCharsMax: 1_024,
+  /** Text for a person, and a word for a program, in what an agent answers. */
+  textCharsMax: 8_192,
+  wordCharsMax: 64,
+  wordCount: 64,
+  hostNameCharsMax: 255,
   /** The kernel's own limits: of a pid, and of the path of a unix socket. */
   pidMax: 4_194_304,
   socketPathCharsMax: 107,

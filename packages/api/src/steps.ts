@@ -24,6 +24,8 @@ import { z } from './z.js';
  */
 
 const session = uuid.optional();
+/** What an agent answers is checked by its peer, which bounds it like any input. */
+const word = z.string().max(limits.wordCharsMax);
 
 export const beginRequest = z
   .strictObject({
@@ -45,10 +47,10 @@ export const beginReply = z
   .object({
     nonce,
     cookie: cookieText,
-    xml: z.string(),
+    xml: z.string().max(limits.bodyBytesMax),
     /** The flags with PAUSED added when the guest is paused (A3, coordinator rules). */
     flags: flagNames,
-    domain: z.object({ uuid: z.string(), name: z.string() }),
+    domain: z.object({ uuid: word, name: domainRef }),
   })
   .openapi('BeginReply');
 export type BeginReply = z.infer<typeof beginReply>;
@@ -168,7 +170,7 @@ export const permitReply = z
   .object({
     storeId,
     /** Null but from the moment it is journalled until the source has read a decision. */
-    permit: z.string().nullable(),
+    permit: word.nullable(),
   })
   .openapi('PermitReply');
 export type PermitReply = z.infer<typeof permitReply>;
@@ -178,7 +180,7 @@ export const finishReply = z
     outcome: outcomeAnswer,
     cookie: cookieText,
     /** S26: present exactly when the outcome is `committed`. */
-    domain: z.object({ uuid: z.string(), name: z.string(), state: z.string(), reason: z.string() }).nullable(),
+    domain: z.object({ uuid: word, name: domainRef, state: word, reason: word }).nullable(),
     /** Whether the destination host's source-agent has taken the domain over; Finish waits up to 1 s for it. */
     handover: z.enum(['done', 'pending', 'none']),
     /** Milliseconds from QEMU's RESUME on the destination to this reply, so that the source can place it on its own clock. */
@@ -206,9 +208,9 @@ export const outcomeReply = z
     answer: outcomeAnswer,
     storeId,
     /** The lease as given back, when the answer is `aborted`; encoded as in the cookie. */
-    lockState: z.string().nullable(),
-    reason: z.string().nullable(),
-    held: z.string().nullable(),
+    lockState: z.string().max(limits.cookieBase64CharsMax).nullable(),
+    reason: z.string().max(limits.textCharsMax).nullable(),
+    held: word.nullable(),
     resumedMsAgo: z.number().nullable(),
   })
   .openapi('Outcome');
@@ -228,7 +230,7 @@ export const evidenceReply = z
     /** `holds`: this host's QEMU lives and has the guest, complete. `gone`: it is proven to have ended. `unknown`: no such journal. */
     guest: z.enum(['holds', 'gone', 'unknown']),
     /** Handed out only when the guest is gone and the permit was journalled, so that the destination can drive Finish. */
-    permit: z.string().nullable(),
+    permit: word.nullable(),
     /** A user destroyed the guest on the source, as journalled before the kill. */
     destroyed: z.boolean(),
     /** The guest went on running on the source after this image was taken: the image is stale. */

@@ -37,9 +37,9 @@ export const streamResource = z
     role: z.enum(['source', 'destination']),
     state: streamState,
     /** A unix socket that takes one connection: QEMU's end, handed over by the agent. Gone once it is connected. */
-    localSocket: z.string().nullable(),
+    localSocket: z.string().max(limits.socketPathCharsMax).nullable(),
     /** Where the peer relay attaches (`destination` only). */
-    attachUrl: z.string().nullable(),
+    attachUrl: z.string().max(limits.urlCharsMax).nullable(),
     /** Shown once, in the reply to the creation of a `destination` stream. */
     ticket: ticket.nullable(),
     bytesToPeer: z.int(),
@@ -48,7 +48,7 @@ export const streamResource = z
     stalls: z.int(),
     msSinceLastByte: z.int().nullable(),
     /** Why a stream failed, in words. */
-    reason: z.string().nullable(),
+    reason: z.string().max(limits.textCharsMax).nullable(),
     createdAt: timestamp,
     closedAt: timestamp.nullable(),
   })

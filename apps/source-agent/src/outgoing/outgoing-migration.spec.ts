@@ -164,6 +164,24 @@ describe('OutgoingMigration', () => {
     expect([done.length, clock.timers]).toEqual([before, 0]);
   });
 
+  it('what follows the end is tried until it is done, and nobody is told of the end before', async () => {
+    const { done, world, migration, later } = shell();
+    await migration.dispatch({ t: 'perform', destination });
+    world.fail.add('ended stayed');
+    await migration.dispatch({ t: 'perform-failed' });
+    await settled();
+    let told = false;
+    const ended = migration.whenEnded(new AbortController().signal).then(() => {
+      told = true;
+    });
+    await settled();
+    expect([migration.journal.stage, told]).toEqual(['stayed', false]);
+    await later();
+    await ended;
+    await later(10_000);
+    expect(done.filter((what) => what === 'ended stayed')).toHaveLength(2);
+  });
+
   it('Restart of an agent: permitted and QEMU gone drives Finish; leaving goes on', async () => {
     const gone = shell({ journal: { stage: 'permitted' }, qemu: 'gone' });
     gone.world.heard = { answer: 'committed', lease: null };

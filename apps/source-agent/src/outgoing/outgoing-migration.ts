@@ -41,7 +41,7 @@ export interface OutgoingPorts {
   acknowledge(): Promise<void>;
   /** Told after each step, with what was heard last. */
   changed(state: SourceState): void;
-  /** The machine is at its end; called once per life. */
+  /** The machine is at its end; called until it succeeds once, must bear repetition. */
   ended(state: SourceState): Promise<void>;
 }
 
@@ -57,7 +57,8 @@ export class OutgoingMigration {
   #state: SourceState;
   #turn: Promise<void> = Promise.resolve();
   #retry: Timer | null = null;
-  #ended: Promise<void> | null = null;
+  #ending = false;
+  #tidied = false;
   readonly #waiters = new Waiters();
 
   private constructor(state: SourceState, ports: OutgoingPorts) {
@@ -123,10 +124,9 @@ export class OutgoingMigration {
     return this.#waiters.until(() => settled(this.#state), signal);
   }
 
-  /** Resolves when everything that follows the end is done. */
+  /** Resolves when everything that follows the end is done, or the signal aborts. */
   async whenEnded(signal: AbortSignal): Promise<void> {
-    await this.until((state) => hasEnded(state.journal), signal);
-    await this.#ended;
+    await this.#waiters.until(() => this.#tidied, signal);
   }
 
   #inTurn(step: () => SourceStep): Promise<void> {
@@ -140,16 +140,25 @@ export class OutgoingMigration {
     if (state.journal !== this.#state.journal) await this.#ports.persist(state.journal);
     this.#state = state;
     for (const effect of effects) this.#carryOut(effect);
-    if (hasEnded(state.journal) && this.#ended === null) this.#ended = this.#end(state);
+    if (hasEnded(state.journal) && !this.#ending) {
+      this.#ending = true;
+      this.#retry?.cancel();
+      void this.#end(state);
+    }
     this.#ports.changed(state);
     this.#waiters.wake();
   }
 
+  /** Tried until it is done: a write that fails would leave the domain in hand, and its job, for good. */
   async #end(state: SourceState): Promise<void> {
-    this.#retry?.cancel();
-    await this.#ports
-      .ended(state)
-      .catch((error: unknown) => this.#ports.log.error('the end of the migration could not be tidied', { error }));
+    try {
+      await this.#ports.ended(state);
+      this.#tidied = true;
+      this.#waiters.wake();
+    } catch (error) {
+      this.#ports.log.error('the end of the migration could not be tidied; it is tried again', { error });
+      this.#ports.clock.after(this.#ports.retryMs, () => void this.#end(state));
+    }
   }
 
   /** Starts an effect; one that throws is begun again after a while, as long as the migration has not ended without it. */

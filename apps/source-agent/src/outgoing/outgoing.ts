@@ -2,7 +2,7 @@ import type { EvidenceReply, MigrationParameters, MigrationProgress, PerformRepl
 import { type CookiePeer, type CookieStream, cookieToBase64, encodeCookie } from '@vmferry/cookie';
 import { toProblem, VmferryError } from '@vmferry/errors';
 import { type Channel, resourcesOf } from '@vmferry/guest';
-import type { JobEnd } from '@vmferry/jobs';
+import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
 import { decodeLockState, reclaimLease } from '@vmferry/locking';
 import {
   type Answer,
@@ -62,6 +62,8 @@ export class Outgoing implements DomainMigration {
   /** Why this agent itself has asked for the end of the transfer. */
   #timedOut: VmferryError | null = null;
   #acknowledged: Promise<void> = Promise.resolve();
+  /** The job of the domain as it was when this migration ended. */
+  #job: { readonly handle: AsyncJobHandle | null } | null = null;
 
   constructor(context: SourceContext, domain: Domain, journal: OutgoingJournal, owner: OutgoingOwner, restored: boolean) {
     this.#context = context;
@@ -661,14 +663,7 @@ export class Outgoing implements DomainMigration {
   async #end(state: SourceState): Promise<void> {
     this.#untieSession();
     this.#unfollowStops();
-    if (state.journal.stage === 'lost' && this.domain.guest !== null && !this.domain.guest.alive) {
-      await this.domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
-    }
-    if (this.domain.guest?.alive === true) await this.domain.guest.update({ migration: null });
-    this.domain.setMigration(null);
-    await this.domain.reconcile();
-    const handle = this.domain.jobs.active;
-    if (handle?.kind === 'migration-out') await this.domain.jobs.endAsync(handle, this.#jobEnd(state.journal.stage));
+    await this.#letGo(state.journal.stage);
     if (state.journal.stage !== 'left' && this.#error === null) this.noteError(this.#givenUp());
     await this.#write({
       finishedAt: this.#context.clock.wall().toISOString(),
@@ -682,6 +677,21 @@ export class Outgoing implements DomainMigration {
     if (state.journal.stage === 'left') await this.#acknowledged;
     this.live.update('done', resourceOf(this.#context, this.#journal, state, this.#error));
     this.#context.metrics.ended(this.live.value);
+  }
+
+  /** The domain is free again. When a later write failed and the end is tried again, another migration may have it: that one keeps it. */
+  async #letGo(stage: SourceStage): Promise<void> {
+    const { domain } = this;
+    this.#job ??= { handle: domain.jobs.active };
+    if (stage === 'lost' && domain.guest !== null && !domain.guest.alive) {
+      await domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
+    }
+    const { guest } = domain;
+    if (guest?.alive === true && guest.status.migration?.nonce === this.key.nonce) await guest.update({ migration: null });
+    if (domain.migration === this) domain.setMigration(null);
+    await domain.reconcile();
+    const { handle } = this.#job;
+    if (handle?.kind === 'migration-out') await domain.jobs.endAsync(handle, this.#jobEnd(stage));
   }
 
   #jobEnd(stage: SourceStage): JobEnd {

@@ -21,6 +21,7 @@ const cases: readonly FaultCase[] = [
   { mode: 'p2p-direct', point: 'D7', kind: 'error' },
   { mode: 'managed-direct', point: 'D20', kind: 'error' },
   { mode: 'managed-tunnelled', point: 'R2', kind: 'error', struck: 'destination-relay' },
+  { mode: 'p2p-direct', point: 'S21', kind: 'error' },
   { mode: 'p2p-direct', point: 'S16', kind: 'delay' },
   { mode: 'managed-direct', point: 'D10', kind: 'delay' },
   { mode: 'p2p-tunnelled', point: 'D16', kind: 'delay' },
