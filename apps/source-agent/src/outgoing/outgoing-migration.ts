@@ -41,7 +41,7 @@ export interface OutgoingPorts {
   acknowledge(): Promise<void>;
   /** Told after each step, with what was heard last. */
   changed(state: SourceState): void;
-  /** The machine is at its end; called once per life. */
+  /** The machine is at its end; called again when it throws. */
   ended(state: SourceState): Promise<void>;
 }
 
@@ -145,11 +145,14 @@ export class OutgoingMigration {
     this.#waiters.wake();
   }
 
+  /** Whoever waits for the end is not kept by what cannot be written now: that is tried again until it is. */
   async #end(state: SourceState): Promise<void> {
+    const { clock, log, retryMs } = this.#ports;
     this.#retry?.cancel();
-    await this.#ports
-      .ended(state)
-      .catch((error: unknown) => this.#ports.log.error('the end of the migration could not be tidied', { error }));
+    await this.#ports.ended(state).catch((error: unknown) => {
+      log.error('the end of the migration could not be tidied yet; it is tried again', { error });
+      clock.after(retryMs, () => void this.#end(state));
+    });
   }
 
   /** Starts an effect; one that throws is begun again after a while, as long as the migration has not ended without it. */
