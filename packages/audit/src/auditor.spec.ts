@@ -50,6 +50,33 @@ it('I7: a stop writes itself, and a stop that nobody saw says so', async () => {
   ]);
 });
 
+it('I7: a failed start that cannot be written goes before the next record that can, once', async () => {
+  const lines: string[] = [];
+  let full = true;
+  const append = (_: Date, records: readonly AuditRecord[]) => {
+    if (full) return Promise.reject(new Error('the disk is full'));
+    lines.push(...records.map((record) => logLine(record).text));
+    return Promise.resolve();
+  };
+  const sink = { append, last: () => Promise.resolve(null), close: () => Promise.resolve() };
+  const auditor = new Auditor(sink, systemClock);
+  await expect(auditor.startFailed(domain, 'booted')).rejects.toThrow('full');
+  await expect(auditor.domainStop(domain, 'failed', false)).rejects.toThrow('full');
+  full = false;
+  await Promise.all([auditor.domainStop(domain, 'failed', false), auditor.domainStop({ ...domain, pid: 43 }, 'failed', false)]);
+  const controls = lines.filter((line) => line.includes('op='));
+  expect(controls.map((line) => /op=(\w+).* vm-pid=(\d+)/.exec(line)?.slice(1))).toEqual([
+    ['start', '42'],
+    ['stop', '42'],
+    ['stop', '43'],
+  ]);
+  full = true;
+  await expect(auditor.startFailed(domain, 'booted')).rejects.toThrow('full');
+  full = false;
+  await auditor.close();
+  expect(lines.filter((line) => line.includes('op=start'))).toHaveLength(2);
+});
+
 it('writes who asked for what', async () => {
   const { lines, auditor } = recording();
   await auditor.api({

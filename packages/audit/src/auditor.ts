@@ -37,10 +37,15 @@ export interface AuditedRequest {
   readonly success: boolean;
 }
 
+/** A record that could not be written waits in memory, with its time; more than these are not kept. */
+const owedMax = 1_000;
+
 /** Writes each start and stop once, with its reason and result (I7). */
 export class Auditor {
   readonly #sink: AuditSink;
   readonly #clock: Clock;
+  readonly #owed: { readonly at: Date; readonly records: readonly AuditRecord[] }[] = [];
+  #paying: Promise<void> | null = null;
 
   constructor(sink: AuditSink, clock: Clock) {
     this.#sink = sink;
@@ -49,8 +54,22 @@ export class Auditor {
 
   /** What the guest was given, then the start itself; the resources are audited as given also when the start fails (A7). */
   domainStart(domain: AuditedDomain, reason: AuditReason, success: boolean): Promise<void> {
-    const resources = resourcesOf(domain).map((facts) => formatResource(domain, facts));
-    return this.#append([...resources, this.#control(domain, 'start', reason, success)]);
+    return this.#append(this.#startOf(domain, reason, success));
+  }
+
+  /**
+   * A start that failed. Throws when it cannot be written, and then it is owed: what has failed is not tried again only to be audited, so it is
+   * written before the next record that can be, or when the agent ends.
+   */
+  async startFailed(domain: AuditedDomain, reason: AuditReason): Promise<void> {
+    const at = this.#clock.wall();
+    const records = this.#startOf(domain, reason, false);
+    try {
+      await this.#append(records, at);
+    } catch (thrown) {
+      if (this.#owed.length < owedMax) this.#owed.push({ at, records });
+      throw thrown;
+    }
   }
 
   domainStop(domain: AuditedDomain, reason: AuditReason, success = true): Promise<void> {
@@ -71,16 +90,39 @@ export class Auditor {
     return this.#append([{ type: 'VMFERRY_API', success, text: text.join(' ') }]);
   }
 
-  close(): Promise<void> {
-    return this.#sink.close();
+  async close(): Promise<void> {
+    // What still cannot be written is lost with this process; there is nobody left to tell.
+    await this.#payOwed().catch(() => undefined);
+    await this.#sink.close();
+  }
+
+  #startOf(domain: AuditedDomain, reason: AuditReason, success: boolean): AuditRecord[] {
+    const resources = resourcesOf(domain).map((facts) => formatResource(domain, facts));
+    return [...resources, this.#control(domain, 'start', reason, success)];
   }
 
   #control(domain: AuditedDomain, op: 'start' | 'stop', reason: AuditReason, success: boolean): AuditRecord {
     return formatControl(domain, { op, reason, success, ...(domain.pid === undefined ? {} : { pid: domain.pid }) });
   }
 
-  #append(records: readonly AuditRecord[]): Promise<void> {
-    return this.#sink.append(this.#clock.wall(), records);
+  async #append(records: readonly AuditRecord[], at = this.#clock.wall()): Promise<void> {
+    if (this.#owed.length > 0) await this.#payOwed();
+    await this.#sink.append(at, records);
+  }
+
+  /** In their order, each once, however many ask for it at a time. */
+  #payOwed(): Promise<void> {
+    this.#paying ??= this.#pay().finally(() => {
+      this.#paying = null;
+    });
+    return this.#paying;
+  }
+
+  async #pay(): Promise<void> {
+    for (let [first] = this.#owed; first !== undefined; [first] = this.#owed) {
+      await this.#sink.append(first.at, first.records);
+      this.#owed.shift();
+    }
   }
 }
 

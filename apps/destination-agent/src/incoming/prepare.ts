@@ -44,8 +44,9 @@ export async function prepare(
     return reply;
   } catch (thrown) {
     const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'prepare' });
-    await context.auditor.domainStart(auditedOf(accepted.definition, undefined), 'migrated', false);
-    await incoming.failPrepare(error);
+    const also = (later: unknown) => error.suppress(later, context.clock.wall());
+    await context.auditor.startFailed(auditedOf(accepted.definition, undefined), 'migrated').catch(also);
+    await incoming.failPrepare(error).catch(also);
     throw error;
   }
 }

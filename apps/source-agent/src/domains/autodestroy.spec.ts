@@ -28,7 +28,7 @@ function domainOf(name: string) {
     tie(untie: () => void) {
       this.untie = untie;
     },
-    end({ state, reason }: { state: string; reason: string }, audit: string) {
+    end({ state, reason }: { state: string; reason: string }, audit: string | null) {
       if (this.failing-- > 0) return Promise.reject(new VmferryError('hypervisor-failed', 'It does not end.'));
       ended.push(`${state}/${reason} ${audit}`);
       this.guest = null;

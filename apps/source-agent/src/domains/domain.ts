@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { DomainResource } from '@vmferry/api';
 import type { AuditReason } from '@vmferry/audit';
 import {
@@ -13,6 +14,7 @@ import { auditedOf, disposeHoldings, type Guest, resourcesOf } from '@vmferry/gu
 import type { DomainStatus, Taint } from '@vmferry/host-state';
 import { isSameProcess, type ProcessIdentity } from '@vmferry/hypervisor';
 import { DomainJobs } from '@vmferry/jobs';
+import type { Timer } from '@vmferry/seams';
 import type { SourceContext } from '../context.js';
 
 /** What a migration that has this domain in hand is told and asked. */
@@ -31,7 +33,8 @@ export interface DomainMigration {
 interface Tidying {
   readonly migrated: boolean;
   readonly state: StateWithReason;
-  readonly audit: AuditReason;
+  /** Null for a guest whose start has failed: that is audited as such, and it never came to be one that stops. */
+  readonly audit: AuditReason | null;
 }
 
 /**
@@ -61,7 +64,7 @@ export class Domain {
   /** Where its status document was set aside: whether its QEMU runs is not known. */
   #unreadable: string | null = null;
   /** Why QEMU is about to end, when this agent ends it. */
-  #ending: { readonly state: StateWithReason; readonly audit: AuditReason } | null = null;
+  #ending: Omit<Tidying, 'migrated'> | null = null;
   #warning: string | null = null;
   /** What is true of the guest for all its life. */
   #caveat: string | null = null;
@@ -69,6 +72,11 @@ export class Domain {
   #untie: (() => void) | null = null;
   #gone: Promise<void> = Promise.resolve();
   #tidying: Promise<void> | null = null;
+  /** What it is once what it held here is given back; set while that has to be tried again. */
+  #ended: StateWithReason | null = null;
+  #again: Timer | null = null;
+  /** The process whose stop was audited last: what follows the audit may have to be tried again, and the audit not (I7). */
+  #stopAudited: ProcessIdentity | null = null;
 
   constructor(
     context: SourceContext,
@@ -144,9 +152,9 @@ export class Domain {
   async giveUpUndecided(): Promise<void> {
     const status = this.#undecidedEnd;
     if (status === null) return;
-    const { auditor, guestHost, locks } = this.#context;
+    const { guestHost, locks } = this.#context;
     const definition = parseDomain(status.domainXml);
-    await auditor.domainStop(auditedOf(definition, status.process.pid), 'destroyed');
+    await this.auditStop(definition, status.process, 'destroyed');
     await locks.release(this.uuid, resourcesOf(this.uuid)).catch(() => undefined);
     await disposeHoldings(guestHost, definition, status, { migrated: true });
     this.#undecidedEnd = null;
@@ -160,6 +168,7 @@ export class Domain {
   }
 
   get state(): StateWithReason {
+    if (this.#ended !== null) return this.#ended;
     return this.#guest === null ? this.#inactive : parseState(this.#guest.status.state, this.#guest.status.reason);
   }
 
@@ -170,9 +179,16 @@ export class Domain {
   }
 
   /** The guest lives and does not answer its monitor: nothing can be done with it, and nothing may be started beside it. */
-  markSilent(process: ProcessIdentity | null): void {
+  markSilent(process: ProcessIdentity, why: VmferryError): void {
     this.#silent = process;
-    this.#warning = process === null ? null : `QEMU (pid ${process.pid}) does not answer its monitor; it is asked again.`;
+    this.#warning = isSameProcess(process)
+      ? `QEMU (pid ${process.pid}) does not answer its monitor; it is asked again.`
+      : endUnrecorded(why);
+  }
+
+  markFound(): void {
+    this.#silent = null;
+    this.#warning = null;
   }
 
   /** Throws `domain-not-running`. */
@@ -303,7 +319,7 @@ export class Domain {
   }
 
   /** Ends QEMU for `reason`; resolves when its exit is proven and what it held here is given back. */
-  async end(state: StateWithReason, audit: AuditReason): Promise<void> {
+  async end(state: StateWithReason, audit: AuditReason | null): Promise<void> {
     const guest = this.#guest;
     if (guest === null) return;
     this.#ending = { state, audit };
@@ -316,21 +332,39 @@ export class Domain {
    * that this agent has brought about keeps its own reason.
    */
   tidy(o: Tidying): Promise<void> {
-    this.#tidying ??= this.#tidyUp({ ...o, ...this.#ending }).finally(() => {
-      this.#tidying = null;
-    });
+    this.#tidying ??= this.#tidyUp({ ...o, ...this.#ending })
+      .catch((thrown: unknown) => {
+        this.#tidyAgain(o, VmferryError.from(thrown));
+        throw thrown;
+      })
+      .finally(() => {
+        this.#tidying = null;
+      });
     return this.#tidying;
+  }
+
+  /** A guest that is gone is not given up: its end is recorded as soon as that can be, whoever has asked for it and was told that it cannot. */
+  #tidyAgain(o: Tidying, why: VmferryError): void {
+    this.#ended = this.#ending?.state ?? o.state;
+    this.#warning = endUnrecorded(why);
+    this.#again ??= this.#context.clock.after(this.#context.retryMs, () => {
+      this.#again = null;
+      this.#inBackground(this.tidy(o));
+    });
+  }
+
+  /** Once for each process, also when what follows has to be tried again. */
+  async auditStop(definition: DomainDefinition, process: ProcessIdentity, reason: AuditReason): Promise<void> {
+    if (isDeepStrictEqual(this.#stopAudited, process)) return;
+    await this.#context.auditor.domainStop(auditedOf(definition, process.pid), reason, reason !== 'crashed');
+    this.#stopAudited = process;
   }
 
   async #tidyUp(o: Tidying): Promise<void> {
     const guest = this.#guest;
     if (guest === null) return;
-    const { auditor, locks, log } = this.#context;
-    await auditor.domainStop(
-      auditedOf(guest.definition, guest.status.process.pid),
-      o.audit,
-      o.audit !== 'failed' && o.audit !== 'crashed',
-    );
+    const { locks, log } = this.#context;
+    if (o.audit !== null) await this.auditStop(guest.definition, guest.status.process, o.audit);
     // A lease that cannot be freed now is freed by whoever takes it with its epoch; the guest is gone either way.
     await locks
       .release(this.uuid, resourcesOf(this.uuid))
@@ -340,6 +374,8 @@ export class Domain {
     this.#untie = null;
     this.#caveat = null;
     this.#guest = null;
+    if (this.#ended !== null) this.#warning = null;
+    this.#ended = null;
     this.#inactive = o.state;
     this.tell();
     if (this.#config !== null) this.#definition = parseDomain(this.#config);
@@ -358,7 +394,7 @@ export class Domain {
       reason,
       memoryKib: this.#definition.memoryKib,
       vcpus: this.#definition.vcpus,
-      pid: this.#guest?.status.process.pid ?? null,
+      pid: this.#guest?.alive ? this.#guest.status.process.pid : null,
       job:
         job === null
           ? null
@@ -416,4 +452,8 @@ export class Domain {
     this.keepUndecided(guest.status);
     this.tell();
   }
+}
+
+function endUnrecorded({ message }: VmferryError): string {
+  return `Its QEMU has ended, and that could not be recorded yet: ${message} It is tried again.`;
 }

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { type DomainDefinition, parseDomain, parseState } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
+import { caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
@@ -44,12 +44,12 @@ export class Domains {
     const { clock, log, retryMs } = this.#context;
     try {
       const domain = await this.find(status);
-      domain.markSilent(null);
+      domain.markFound();
       this.#reached.get(status.uuid)?.();
       this.#reached.delete(status.uuid);
     } catch (error) {
-      log.warn('QEMU does not answer its monitor; it is asked again', { uuid: status.uuid, pid: status.process.pid, error });
-      this.#byUuid.get(status.uuid)?.markSilent(status.process);
+      log.warn('a guest could not be found again yet; it is tried again', { uuid: status.uuid, pid: status.process.pid, error });
+      this.#byUuid.get(status.uuid)?.markSilent(status.process, VmferryError.from(error));
       if (!this.#reached.has(status.uuid)) this.#reached.set(status.uuid, () => undefined);
       clock.after(retryMs, () => void this.#findAgain(status));
     }
@@ -154,7 +154,8 @@ export class Domains {
     try {
       await make(domain);
     } catch (thrown) {
-      this.#byUuid.delete(domain.uuid);
+      // One whose guest's end cannot be recorded yet is known until it can.
+      if (domain.guest === null) this.#drop(domain);
       throw thrown;
     }
     return domain;
@@ -188,7 +189,7 @@ export class Domains {
       domain.keepUndecided(status);
       return domain;
     }
-    await this.#context.auditor.domainStop(auditedOf(definition, status.process.pid), reason, reason !== 'crashed');
+    await domain.auditStop(definition, status.process, reason);
     await disposeHoldings(this.#context.guestHost, definition, status, { migrated: status.migration !== null });
     domain.foundEnded(parseState(status.state, status.reason), { state: 'shutoff', reason });
     if (config === null) this.#byUuid.delete(status.uuid);

@@ -40,7 +40,7 @@ export class Lifecycle {
     const tied = autodestroy === undefined ? null : { session: autodestroy, principal };
     await this.#asJob(domain, 'modify', principal, async () => {
       if (tied !== null) this.#autodestroy.require(tied);
-      if (domain.guest !== null) throw new VmferryError('domain-running', `The domain ${domain.name} is active already.`);
+      if (domain.guest !== null) throw activeAlready(domain, domain.guest.alive);
       domain.refuseUndecided();
       await this.#refuseIncoming(domain);
       await this.#boot(domain, paused, () => tied !== null && this.#autodestroy.tie(domain, tied));
@@ -112,7 +112,7 @@ export class Lifecycle {
 
   /** `tie` is called when the guest is there and has not run yet; a start whose session is lost by then fails. */
   async #boot(domain: Domain, paused: boolean, tie: () => void): Promise<void> {
-    const { guestHost, auditor, locks } = this.#context;
+    const { guestHost, auditor, locks, clock } = this.#context;
     const audited = (pid?: number) => auditedOf(domain.definition, pid);
     try {
       const guest = await startGuest(guestHost, {
@@ -129,9 +129,11 @@ export class Lifecycle {
       await auditor.domainStart(audited(guest.status.process.pid), 'booted', true);
       domain.tell();
     } catch (thrown) {
-      await auditor.domainStart(audited(), 'booted', false);
-      await domain.end({ state: 'shutoff', reason: 'failed' }, 'failed');
-      throw thrown;
+      const error = VmferryError.from(thrown);
+      const also = (later: unknown) => error.suppress(later, clock.wall());
+      await auditor.startFailed(audited(), 'booted').catch(also);
+      await domain.end({ state: 'shutoff', reason: 'failed' }, null).catch(also);
+      throw error;
     }
   }
 
@@ -160,4 +162,12 @@ export class Lifecycle {
       await release();
     }
   }
+}
+
+function activeAlready({ name }: Domain, alive: boolean): VmferryError {
+  if (alive) return new VmferryError('domain-running', `The domain ${name} is active already.`);
+  return new VmferryError(
+    'state-unwritable',
+    `The end of the last guest of domain ${name} could not be recorded yet; try again.`,
+  );
 }

@@ -151,6 +151,7 @@ export class OutgoingMigration {
 
   /** Tried until it is done: a write that fails would leave the domain in hand, and its job, for good. */
   async #end(state: SourceState): Promise<void> {
+    this.#retry?.cancel();
     try {
       await this.#ports.ended(state);
       this.#tidied = true;

@@ -53,11 +53,13 @@ export function auditedActs(context: SourceContext) {
     const outcome = (code: string) => (what === '' ? code : `${code}:${what}`);
     try {
       await act();
-      await context.auditor.api({ ...facts, outcome: outcome('ok'), success: true });
     } catch (thrown) {
-      await context.auditor.api({ ...facts, outcome: outcome(VmferryError.from(thrown).code), success: false });
-      throw thrown;
+      const error = VmferryError.from(thrown);
+      const failed = context.auditor.api({ ...facts, outcome: outcome(error.code), success: false });
+      await failed.catch((later: unknown) => error.suppress(later, context.clock.wall()));
+      throw error;
     }
+    await context.auditor.api({ ...facts, outcome: outcome('ok'), success: true });
   };
 }
 

@@ -60,7 +60,11 @@ async function controlsOf(world: World, host: Host, app: string): Promise<Contro
 }
 
 async function failedStartsOf(world: World, host: Host): Promise<number> {
-  const text = await readFile(join(host.stateDir, 'destination-agent.audit'), 'utf8');
+  const paths = ['source-agent', 'destination-agent'].map((app) => join(host.stateDir, `${app}.audit`));
+  const texts = await Promise.all(paths.map((path) => readFile(path, 'utf8')));
   const failed = /type=VIRT_CONTROL success=no .* op=start /;
-  return text.split('\n').filter((line) => failed.test(line) && line.includes(` uuid=${world.uuid} `)).length;
+  return texts
+    .join('\n')
+    .split('\n')
+    .filter((line) => failed.test(line) && line.includes(` uuid=${world.uuid} `)).length;
 }

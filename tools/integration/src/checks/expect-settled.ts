@@ -18,8 +18,11 @@ export interface Settled {
   readonly destination: Told;
 }
 
-/** How long after the end an orphan may live (I5), and other things may take to be tidied. */
-const tidyMs = 10_000;
+/**
+ * How long other things than a guest may take to be tidied. An agent that was started again asks its QEMU what it can, on a monitor of that QEMU's
+ * own, and gives it 20 s on a busy machine.
+ */
+const tidyMs = 25_000;
 
 /**
  * The one check of every case: within 60 s the migration is over on both sides, exactly one copy of the guest runs, its life is unbroken, both
