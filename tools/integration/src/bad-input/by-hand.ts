@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { BeginReply, MigrationResource, PerformReply, PrepareReply } from '@vmferry/api';
 import { systemRandom } from '@vmferry/seams';
 import { expect } from 'vitest';
-import { untilSettled } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import type { World } from '../world/world.js';
 import { type Answer, ask } from './ask.js';
@@ -84,19 +83,19 @@ export class ByHand {
     await this.confirm({ cancelled: true });
     const { body } = await ask(this.source, `/v1/domains/${this.world.uuid}`, { method: 'GET' });
     expect([body.state, body.job, body.migrationId]).toEqual(['running', null, null]);
-    await this.#untilAcknowledged();
-    // The destination answers when it has decided; a new Prepare of the domain is refused until it has given everything back.
-    await untilSettled(this.world.there.destinationClient(), this.id);
+    await this.#untilTidied();
   }
 
-  /** A source that knows where the record is tells there that it has acted on it, and lets nobody wait for that. */
-  async #untilAcknowledged(): Promise<void> {
+  /**
+   * The destination answers Finish as soon as its record is decided, and tidies up afterwards; a source that knows where the record is
+   * tells there that it has acted on it, and lets nobody wait for that.
+   */
+  async #untilTidied(): Promise<void> {
     const { body } = await ask(this.source, `/v1/migrations/${this.id}`, { method: 'GET' });
-    if ((body as Partial<MigrationResource>).destination?.agent == null) return;
+    const isKnown = (body as Partial<MigrationResource>).destination?.agent != null;
     const record = join(this.world.there.stateDir, 'migrations', `${this.id}.${this.begun.nonce}.incoming.json`);
-    await eventually(async () =>
-      expect(JSON.parse(await readFile(record, 'utf8'))).toMatchObject({ document: { acknowledged: true } }),
-    );
+    const document = { concluded: true, ...(isKnown ? { acknowledged: true } : {}) };
+    await eventually(async () => expect(JSON.parse(await readFile(record, 'utf8'))).toMatchObject({ document }));
   }
 
   #step(base: string, step: string, body: Change): Promise<Answer> {
