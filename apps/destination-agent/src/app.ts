@@ -11,7 +11,7 @@ import {
 } from '@vmferry/agent';
 import type { VersionReply } from '@vmferry/api';
 import { RelayClient, SourceAgentClient } from '@vmferry/client';
-import { DocumentStore } from '@vmferry/host-state';
+import { DocumentStore, type HostState } from '@vmferry/host-state';
 import type { Protocol } from '@vmferry/migration';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import {
@@ -25,7 +25,7 @@ import {
   sessionRoutes,
 } from '@vmferry/service';
 import type { DestinationContext } from './context.js';
-import { incomingJournal } from './incoming/incoming-journal.js';
+import { type IncomingJournal, incomingJournal } from './incoming/incoming-journal.js';
 import { Incomings } from './incoming/incomings.js';
 import { Listening } from './incoming/listening.js';
 import { checkRoute } from './routes/check-route.js';
@@ -63,13 +63,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
       addresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
     }),
     guestHost: host.guestHost,
-    journals: new DocumentStore({
-      dir: host.state.folders.migrations,
-      suffix: '.incoming.json',
-      parse: (value) => incomingJournal.parse(value),
-      version: 1,
-      report: (fault) => log.error('a record cannot be read and was set aside', { ...fault }),
-    }),
+    journals: recordsOf(host.state, log),
     arrivals: host.state.arrivals,
     configs: host.state.configs,
     locks: host.locks,
@@ -119,6 +113,16 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
 }
 
 const askTimeoutMs = 5_000;
+
+function recordsOf({ folders }: HostState, log: Log): DocumentStore<IncomingJournal> {
+  return new DocumentStore({
+    dir: folders.migrations,
+    suffix: '.incoming.json',
+    parse: (value) => incomingJournal.parse(value),
+    version: 1,
+    report: (fault) => log.error('a record cannot be read and was set aside', { ...fault }),
+  });
+}
 
 async function availableMemoryBytes(): Promise<number> {
   const [, kib = '0'] = /^MemAvailable: +(\d+) kB$/m.exec(await readFile('/proc/meminfo', 'utf8')) ?? [];
