@@ -57,13 +57,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     protocols: new Protocols(protocols, host.locks),
     peers,
     guestHost: host.guestHost,
-    journals: new DocumentStore({
-      dir: host.state.folders.migrations,
-      suffix: '.outgoing.json',
-      parse: (value) => outgoingJournal.parse(value),
-      version: 1,
-      report,
-    }),
+    journals: journalsOf(host.state, report),
     configs: host.state.configs,
     locks: host.locks,
     auditor: host.auditor,
@@ -73,6 +67,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
     destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
     ...incomingOf(host.state, report),
+    departures: new Map(),
     retryMs: options.retryMs,
     sessionTtlSeconds: options.sessionTtlSeconds,
   };
@@ -112,11 +107,15 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   return { service, url, close: () => host.close() };
 }
 
+type Report = ConstructorParameters<typeof DocumentStore>[0]['report'];
+
+function journalsOf({ folders: { migrations: dir } }: HostState, report: Report): SourceContext['journals'] {
+  const parse = (value: unknown) => outgoingJournal.parse(value);
+  return new DocumentStore({ dir, suffix: '.outgoing.json', parse, version: 1, report });
+}
+
 /** What comes in to this host, read from its destination-agent's own documents: the record on disk is the truth. */
-function incomingOf(
-  { folders, arrivals }: HostState,
-  report: ConstructorParameters<typeof DocumentStore>[0]['report'],
-): Pick<SourceContext, 'arrivals' | 'incomingDecision'> {
+function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<SourceContext, 'arrivals' | 'incomingDecision'> {
   const decided = z.object({ record: z.object({ decision: z.enum(['open', 'committing', 'committed', 'aborted', 'unknown']) }) });
   const records = new DocumentStore({
     dir: folders.migrations,

@@ -18,6 +18,17 @@ export function addDomainCommands(program: Command, room: Room): void {
   addActing(domain, room);
 }
 
+interface StartOptions {
+  readonly paused?: true;
+  readonly force?: true;
+}
+
+const forceText = 'start it also when it may run on the host to which it has been migrated: then two copies may run';
+
+function wishOf({ paused, force }: StartOptions): { paused: boolean; force?: true } {
+  return { paused: paused === true, ...(force === undefined ? {} : { force }) };
+}
+
 function leafOf(domain: Command, name: string, description: string): Command {
   return domain
     .command(name)
@@ -45,11 +56,10 @@ function addDefining(domain: Command, room: Room): void {
   const create = leafOf(domain, 'create', 'start a transient domain from an XML file; its definition is gone when it stops')
     .argument('<file>', 'domain XML of at most 1 MiB; - reads stdin')
     .option('--paused', 'leave the guest paused')
+    .option('--force', forceText)
     .addHelpText('after', examples('domain create probe.xml', 'domain create probe.xml --paused'));
-  acts<{ paused?: true }>(room, create, async (call) => {
-    const made = await call
-      .source()
-      .createDomain({ xml: await readXml(call), transient: true, paused: call.options.paused === true });
+  acts<StartOptions>(room, create, async (call) => {
+    const made = await call.source().createDomain({ xml: await readXml(call), transient: true, ...wishOf(call.options) });
     call.print(`Domain '${made.name}' created from ${call.args[0]}\n`, made);
     return undefined;
   });
@@ -89,9 +99,10 @@ function addActing(domain: Command, room: Room): void {
   const start = leafOf(domain, 'start', 'start a defined domain')
     .argument('<domain>', 'name or uuid', domainOf)
     .option('--paused', 'leave the guest paused')
+    .option('--force', forceText)
     .addHelpText('after', examples('domain start web', 'domain start web --paused'));
-  acts<{ paused?: true }>(room, start, async (call) => {
-    const started = await call.source().start(nameOf(call), { paused: call.options.paused === true });
+  acts<StartOptions>(room, start, async (call) => {
+    const started = await call.source().start(nameOf(call), wishOf(call.options));
     call.print(`Domain '${started.name}' started\n`, started);
     return undefined;
   });
