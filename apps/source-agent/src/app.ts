@@ -67,6 +67,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
     destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
     ...incomingOf(host.state, report),
+    departures: new Map(),
     retryMs: options.retryMs,
     sessionTtlSeconds: options.sessionTtlSeconds,
   };

@@ -36,6 +36,8 @@ export interface SourceContext {
   readonly arrivals: Arrivals;
   /** What the destination-agent of this host has decided about a migration that came in; null when it has no record of it. */
   readonly incomingDecision: (key: MigrationKey) => Promise<Decision | null>;
+  /** By the uuid of a guest, the migration by which it has left this host and has not come back since, as far as is known. */
+  readonly departures: Map<string, OutgoingJournal>;
   /** Between two tries of anything that waits for another to answer. */
   readonly retryMs: number;
   readonly sessionTtlSeconds: number;

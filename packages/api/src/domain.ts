@@ -45,9 +45,12 @@ export type DomainList = z.infer<typeof domainList>;
 /** A control session at this agent: when it is lost or deleted, the guest is destroyed (S17). */
 const autodestroy = uuid.optional();
 
+/** Starts also a guest that may run on the host to which it has been migrated. */
+const force = z.boolean().default(false);
+
 /** POST /v1/domains: defines a persistent domain, or with `transient` starts one that is gone when it stops (virsh create). */
 export const createDomain = z
-  .strictObject({ xml: domainXml, transient: z.boolean().default(false), paused: z.boolean().default(false), autodestroy })
+  .strictObject({ xml: domainXml, transient: z.boolean().default(false), paused: z.boolean().default(false), force, autodestroy })
   .refine(
     (body) => body.transient || body.autodestroy === undefined,
     'autodestroy is of a guest that is started: give transient, or define the domain and start it',
@@ -56,7 +59,7 @@ export const createDomain = z
 export type CreateDomain = z.input<typeof createDomain>;
 
 /** POST /v1/domains/:domain/start */
-export const startDomain = z.strictObject({ paused: z.boolean().default(false), autodestroy }).openapi('StartDomain');
+export const startDomain = z.strictObject({ paused: z.boolean().default(false), force, autodestroy }).openapi('StartDomain');
 export type StartDomain = z.input<typeof startDomain>;
 
 /** POST /v1/domains/attach: a QEMU of this host that something else has started, with its process and the path of its monitor. */

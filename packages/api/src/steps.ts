@@ -199,7 +199,13 @@ export type ConfirmReply = z.infer<typeof confirmReply>;
 
 /** POST /v1/migrations/:id/outcome on the destination-agent: reads the record, or with `abortUnlessCommitted` starts the hold rule. */
 export const outcomeRequest = z
-  .strictObject({ nonce, storeId, abortUnlessCommitted: z.boolean().default(false) })
+  .strictObject({
+    nonce,
+    storeId,
+    abortUnlessCommitted: z.boolean().default(false),
+    /** Of a guest: the reply then says too whether it is on that host. */
+    uuid: uuid.optional(),
+  })
   .openapi('AskOutcome');
 export type OutcomeRequest = z.input<typeof outcomeRequest>;
 
@@ -212,6 +218,8 @@ export const outcomeReply = z
     reason: z.string().max(limits.textCharsMax).nullable(),
     held: word.nullable(),
     resumedMsAgo: z.number().nullable(),
+    /** Whether a QEMU of the guest that was asked about lives on that host; null when none was, or that cannot be said. */
+    guestHere: z.boolean().nullable().default(null),
   })
   .openapi('Outcome');
 export type OutcomeReply = z.infer<typeof outcomeReply>;

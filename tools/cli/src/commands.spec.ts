@@ -51,6 +51,8 @@ describe('what a command line asks of the agent', () => {
     ['domain create web.xml', 'POST', '/v1/domains', { xml, transient: true, paused: false }],
     ['domain start web', 'POST', '/v1/domains/web/start', { paused: false }],
     ['domain start web --paused', 'POST', '/v1/domains/web/start', { paused: true }],
+    ['domain start web --force', 'POST', '/v1/domains/web/start', { paused: false, force: true }],
+    ['domain create web.xml --force', 'POST', '/v1/domains', { xml, transient: true, paused: false, force: true }],
     ['domain list', 'GET', '/v1/domains', null],
     ['domain show web', 'GET', '/v1/domains/web', null],
     ['domain show ../version', 'GET', '/v1/domains/..%2Fversion', null],

@@ -298,6 +298,7 @@ export class Incoming {
       reason: record.reason,
       held: this.migration.held,
       resumedMsAgo: this.resumedMsAgo(),
+      guestHere: null,
     };
   }
 

@@ -1,6 +1,7 @@
 import type { BindRequest, FinishReply, FinishRequest, OutcomeReply, OutcomeRequest, PrepareReply } from '@vmferry/api';
 import { cookieFromBase64, cookieToBase64, decodeCookie, encodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
+import { isSameProcess } from '@vmferry/hypervisor';
 import {
   flagsInHex,
   isFinal,
@@ -150,7 +151,13 @@ export class Incomings {
     if (body.abortUnlessCommitted && (incoming.migration.answer === 'open' || incoming.migration.answer === 'pending')) {
       await incoming.wantAbort('the source asked to abort unless committed', signal);
     }
-    return incoming.outcome();
+    return { ...incoming.outcome(), guestHere: body.uuid === undefined ? null : await this.#isHere(body.uuid) };
+  }
+
+  /** By the status document, whichever of the host's agents has the guest. Throws `state-unreadable`. */
+  async #isHere(uuid: string): Promise<boolean> {
+    const status = await this.#context.guestHost.statuses.read(uuid);
+    return status !== null && isSameProcess(status.process);
   }
 
   #ofAnotherStore(): OutcomeReply {
@@ -161,6 +168,7 @@ export class Incomings {
       reason: 'this is another store than the one the migration was prepared in',
       held: null,
       resumedMsAgo: null,
+      guestHere: null,
     };
   }
 

@@ -55,7 +55,7 @@ export function recordRoutes(context: DestinationContext, incomings: Incomings):
       params,
       body: outcomeRequest,
       reply: { status: 200, schema: outcomeReply },
-      problems: ['state-unwritable'],
+      problems: ['state-unreadable', 'state-unwritable'],
       handler: async ({ params: { id }, body }) => ({ body: await incomings.outcome(id, body, AbortSignal.timeout(settleMs)) }),
     }),
     bindRoute(incomings),

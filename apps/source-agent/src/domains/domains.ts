@@ -178,6 +178,7 @@ export class Domains {
     const guest = await findGuest(this.#context.guestHost, status);
     if (guest !== null) {
       domain.attach(guest);
+      this.#context.departures.delete(domain.uuid);
       domain.caution(await caveatOf(guest));
       domain.takeAsTold();
       if (status.migration === null) await domain.reconcile();

@@ -12,10 +12,13 @@ import {
 } from '@vmferry/guest';
 import type { SourceContext } from '../context.js';
 import { Autodestroy } from './autodestroy.js';
+import { refuseElsewhere } from './departures.js';
 import type { Domain } from './domain.js';
 
 export interface StartWish {
   readonly paused: boolean;
+  /** Also when it may run on the host to which it has been migrated. */
+  readonly force?: boolean | undefined;
   /** The control session with which the guest ends. */
   readonly autodestroy?: string | undefined;
 }
@@ -36,13 +39,14 @@ export class Lifecycle {
     return formatDomain(assignAddresses(resolveMachine(domainXml, capabilities.machineAliases)));
   }
 
-  async start(domain: Domain, { paused, autodestroy }: StartWish, principal: string): Promise<void> {
+  async start(domain: Domain, { paused, force, autodestroy }: StartWish, principal: string): Promise<void> {
     const tied = autodestroy === undefined ? null : { session: autodestroy, principal };
     await this.#asJob(domain, 'modify', principal, async () => {
       if (tied !== null) this.#autodestroy.require(tied);
       if (domain.guest !== null) throw activeAlready(domain, domain.guest.alive);
       domain.refuseUndecided();
       await this.#refuseIncoming(domain);
+      if (force !== true) await refuseElsewhere(this.#context, domain);
       await this.#boot(domain, paused, () => tied !== null && this.#autodestroy.tie(domain, tied));
     });
   }
@@ -112,7 +116,7 @@ export class Lifecycle {
 
   /** `tie` is called when the guest is there and has not run yet; a start whose session is lost by then fails. */
   async #boot(domain: Domain, paused: boolean, tie: () => void): Promise<void> {
-    const { guestHost, auditor, locks, clock } = this.#context;
+    const { guestHost, auditor, locks, clock, departures } = this.#context;
     const audited = (pid?: number) => auditedOf(domain.definition, pid);
     try {
       const guest = await startGuest(guestHost, {
@@ -127,6 +131,7 @@ export class Lifecycle {
       await locks.acquire(domain.uuid, resourcesOf(domain.uuid));
       if (!paused) await guest.qmp.execute('cont', {});
       await auditor.domainStart(audited(guest.status.process.pid), 'booted', true);
+      departures.delete(domain.uuid);
       domain.tell();
     } catch (thrown) {
       const error = VmferryError.from(thrown);

@@ -19,6 +19,7 @@ import {
 import type { QmpEvent } from '@vmferry/qmp';
 import { LiveMigration, type Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
+import { noteDeparture } from '../domains/departures.js';
 import type { Domain, DomainMigration } from '../domains/domain.js';
 import { openChannel } from './channel.js';
 import { jobProgressOf } from './job-progress.js';
@@ -672,6 +673,7 @@ export class Outgoing implements DomainMigration {
       phases: this.live.value.phaseTransitions,
       progress: this.live.value.progress,
     });
+    noteDeparture(this.#context, this.#journal);
     await this.#context.faults('S21');
     // The destination answers it when the guest was taken over there: whoever is told of the success can act on it at once.
     if (state.journal.stage === 'left') await this.#acknowledged;

@@ -18,6 +18,7 @@ import { VmferryError } from '@vmferry/errors';
 import { flagsInHex, hasEnded, keyName, type MigrationFlags, type Protocol, parseFlags, phaseOf } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
+import { noteDeparture } from '../domains/departures.js';
 import { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
 import { type AcceptedBegin, acceptBegin, beginCookie } from './begin-request.js';
@@ -59,7 +60,8 @@ export class Outgoings {
 
   /** Reads the journals after a start; nothing is asked or answered before they are known. */
   async load(): Promise<void> {
-    for (const { value: journal } of await this.#context.journals.list()) {
+    const journals = (await this.#context.journals.list()).map(({ value }) => value);
+    for (const journal of journals.sort((a, b) => a.createdAt.localeCompare(b.createdAt))) {
       if (journal.finishedAt !== null && this.#isOld(journal.finishedAt)) {
         await this.#context.journals.remove(keyName(journal.machine.key));
         continue;
@@ -68,6 +70,7 @@ export class Outgoings {
       const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, true);
       this.#byKey.set(keyName(outgoing.key), outgoing);
       if (!journal.forgotten) this.#byId.set(outgoing.id, outgoing);
+      if (domain.guest === null) noteDeparture(this.#context, journal);
       if (isOver(outgoing)) continue;
       domain.setMigration(outgoing);
       const since = new Date(journal.createdAt);

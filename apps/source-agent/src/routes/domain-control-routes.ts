@@ -12,6 +12,7 @@ export const startProblems: ErrorCode[] = [
   'domain-not-found',
   'domain-running',
   'domain-elsewhere',
+  'peer-unreachable',
   'domain-busy',
   'in-doubt',
   'device-unsupported',
@@ -100,9 +101,8 @@ export function domainControlRoutes(context: SourceContext, domains: Domains, li
       problems: startProblems,
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
-        await audited(ctx, 'POST', `/v1/domains/${domain.uuid}/start`, () =>
-          lifecycle.start(domain, ctx.body, ctx.principal.name),
-        );
+        const start = () => lifecycle.start(domain, ctx.body, ctx.principal.name);
+        await audited(ctx, 'POST', `/v1/domains/${domain.uuid}/start`, start, ctx.body.force ? 'force' : '');
         return { body: domain.toResource() };
       },
     }),

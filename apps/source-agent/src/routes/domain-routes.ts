@@ -43,9 +43,10 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       handler: async (ctx) => {
         const { xml, transient, ...wish } = ctx.body;
         let domain: Domain | null = null;
-        await audited(ctx, 'POST', '/v1/domains', async () => {
+        const make = async () => {
           domain = transient ? await domains.create(xml, wish, ctx.principal.name) : await domains.define(xml);
-        });
+        };
+        await audited(ctx, 'POST', '/v1/domains', make, wish.force ? 'force' : '');
         const made = domain as Domain | null; // The callback has run: it either set this or threw.
         if (made === null) return { status: 204 };
         return { body: made.toResource(), headers: { location: `/v1/domains/${made.uuid}` } };

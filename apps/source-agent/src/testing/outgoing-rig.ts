@@ -100,6 +100,7 @@ function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, recor
     peers: new Peers({ peer: [] }),
     events,
     arrivals: state.arrivals,
+    departures: new Map(),
     guestHost,
     journals: new DocumentStore({
       dir: state.folders.migrations,

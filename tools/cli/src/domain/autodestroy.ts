@@ -10,9 +10,12 @@ import { printable } from '../output/printable.js';
 export interface StartOptions {
   readonly paused?: true;
   readonly autodestroy?: true;
+  readonly force?: true;
 }
 
 export const autodestroyHelp = 'stay until the guest ends, and destroy it when this command ends first (Ctrl-C)';
+
+export const forceHelp = 'start it also when it may run on the host to which it has been migrated: then two copies may run';
 
 const lookEveryMs = 1_000;
 
@@ -22,10 +25,11 @@ export async function startAndStay(
   done: string,
   start: (wish: StartDomain) => Promise<DomainResource>,
 ): Promise<ExitCode> {
-  const paused = call.options.paused === true;
+  const { paused, force } = call.options;
+  const wish = { paused: paused === true, ...(force === undefined ? {} : { force }) };
   const say = (domain: DomainResource) => call.print(`Domain '${domain.name}' ${done}\n`, domain);
   if (call.options.autodestroy !== true) {
-    say(await start({ paused }));
+    say(await start(wish));
     return exitCodes.done;
   }
   const { clock, onSignal, stderr } = call.context;
@@ -34,7 +38,7 @@ export async function startAndStay(
   try {
     const session = await HeldSession.open(call.source(), { clock, onLost: (error) => over.abort(error), signal: over.signal });
     try {
-      const domain = await start({ paused, autodestroy: session.id });
+      const domain = await start({ ...wish, autodestroy: session.id });
       say(domain);
       stderr.write(`${printable(domain.name)} is destroyed when this command ends\n`);
       await untilItEnds(call, call.source(), domain, over.signal);

@@ -5,7 +5,7 @@ import { examples } from '../examples.js';
 import { acts, type Room } from '../leaf.js';
 import { addAdministering } from './administering.js';
 import { addAsking } from './asking.js';
-import { autodestroyHelp, type StartOptions, startAndStay } from './autodestroy.js';
+import { autodestroyHelp, forceHelp, type StartOptions, startAndStay } from './autodestroy.js';
 import { leafOf, nameOf, readXml } from './domain-leaf.js';
 import { domainFacts, domainTable, isActive } from './domain-text.js';
 
@@ -43,6 +43,7 @@ function addDefining(domain: Command, room: Room): void {
     .argument('<file>', 'domain XML of at most 1 MiB; - reads stdin')
     .option('--paused', 'leave the guest paused')
     .option('--autodestroy', autodestroyHelp)
+    .option('--force', forceHelp)
     .addHelpText('after', examples('domain create probe.xml', 'domain create probe.xml --autodestroy'));
   acts<StartOptions>(room, create, async (call) => {
     const xml = await readXml(call);
@@ -85,6 +86,7 @@ function addActing(domain: Command, room: Room): void {
     .argument('<domain>', 'name or uuid', domainOf)
     .option('--paused', 'leave the guest paused')
     .option('--autodestroy', autodestroyHelp)
+    .option('--force', forceHelp)
     .addHelpText('after', examples('domain start web', 'domain start web --paused', 'domain start web --autodestroy'));
   acts<StartOptions>(room, start, (call) => startAndStay(call, 'started', (wish) => call.source().start(nameOf(call), wish)));
 
