@@ -70,10 +70,10 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     routes: [
       ...migrationReadRoutes('incoming', incomings),
       ...stepRoutes(incomings),
-      ...recordRoutes(context, incomings),
+      ...recordRoutes(incomings),
       ...sessionRoutes(context.sessions, 'migrate-receive'),
     ],
-    upgrades: [streamRoute(context, incomings)],
+    upgrades: [streamRoute(incomings)],
     metrics,
     log,
     clock: systemClock,

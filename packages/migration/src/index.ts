@@ -38,3 +38,4 @@ export {
   stepSource,
   wordOf,
 } from './source-machine.js';
+export { stepArguments } from './step-arguments.js';

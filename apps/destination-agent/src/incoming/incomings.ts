@@ -1,7 +1,17 @@
-import type { FinishReply, FinishRequest, OutcomeReply, OutcomeRequest, PrepareReply, PrepareRequest } from '@vmferry/api';
+import type {
+  AcknowledgeRequest,
+  FinishReply,
+  FinishRequest,
+  MigrationResource,
+  OutcomeReply,
+  OutcomeRequest,
+  PrepareReply,
+  PrepareRequest,
+  ResolveRequest,
+} from '@vmferry/api';
 import { cookieFromBase64, cookieToBase64, decodeCookie, encodeCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
-import { keyName, type MigrationKey, type Permit, parseFlags, permitMatches } from '@vmferry/migration';
+import { isFinal, keyName, type MigrationKey, type Permit, parseFlags, permitMatches, stepArguments } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Incoming } from './incoming.js';
@@ -62,6 +72,8 @@ export class Incomings {
    * Until `taken` is called nothing has happened.
    */
   async prepare(id: string, body: PrepareRequest, transport: 'direct' | 'tunnelled', taken: () => void): Promise<PrepareReply> {
+    const step = transport === 'direct' ? 'prepare' : 'prepare-tunnel';
+    this.#context.log.info(step, { migrationId: id, ...stepArguments(body) });
     const known = this.#byKey.get(keyName({ id, nonce: body.nonce }));
     if (known !== undefined) return this.#answerAgain(known, id, body, transport);
     const namesake = this.#byId.get(id);
@@ -82,6 +94,7 @@ export class Incomings {
   }
 
   async finish(id: string, body: FinishRequest, signal: AbortSignal, taken: () => void): Promise<FinishReply> {
+    this.#context.log.info('finish', { migrationId: id, ...stepArguments(body) });
     parseFlags(body.flags ?? []);
     await this.#context.faults('D13');
     const incoming = await this.#orTombstone({ id, nonce: body.nonce });
@@ -118,8 +131,30 @@ export class Incomings {
     return incoming.outcome();
   }
 
-  async acknowledge(id: string, nonce: string): Promise<void> {
+  /** The word of a source that takes this for another store is none. */
+  async acknowledge(id: string, { nonce, storeId }: AcknowledgeRequest): Promise<void> {
+    if (storeId !== this.#context.host.storeId) return;
     await this.#byKey.get(keyName({ id, nonce }))?.acknowledge(adoptionWaitMs);
+  }
+
+  /** An administrator's word about a held guest; audited. Throws `past-point-of-no-return` for one that is not held. */
+  async resolve(
+    id: string,
+    { keep, proof }: ResolveRequest,
+    by: { readonly principal: string; readonly requestId: string },
+    signal: AbortSignal,
+  ): Promise<MigrationResource> {
+    const { migration, live } = this.byId(id);
+    const { record, held } = migration;
+    if (isFinal(record) || held === null) {
+      const detail = `The migration ${id} is not held: its record says ${record.decision}.`;
+      throw new VmferryError('past-point-of-no-return', detail);
+    }
+    const act = { method: 'POST', path: `/v1/migrations/${id}/resolve`, outcome: `resolve keep=${keep} proof=${proof}` };
+    await this.#context.auditor.api({ ...by, ...act, success: true });
+    await migration.dispatch({ t: 'resolve', keep });
+    await migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+    return live.value;
   }
 
   /** Without a wait between this and `#open`: two Prepares of one domain at once would start two QEMUs in one folder. */

@@ -5,7 +5,7 @@ import { VmferryError } from '@vmferry/errors';
 import { auditedOf, resourcesOf, startGuest } from '@vmferry/guest';
 import { enableMigrationCapabilities } from '@vmferry/hypervisor';
 import { decodeLockState, encodeLockState, type LeaseHandover } from '@vmferry/locking';
-import { flagsInHex, keyName } from '@vmferry/migration';
+import { keyName } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Incoming } from './incoming.js';
@@ -27,13 +27,6 @@ export async function prepare(
   await context.faults('D0');
   const accepted = await acceptPrepare(context, id, body, transport);
   await context.faults('D1');
-  context.log.info('prepare', {
-    migrationId: id,
-    flags: flagsInHex(accepted.flags),
-    domain: accepted.definition.name,
-    transport,
-    cookieBytes: body.cookie.length,
-  });
   const journal = await openRecord(context, accepted, body, transport);
   const incoming = new Incoming(context, journal, handoverOf(context, journal));
   await admit(incoming);

@@ -22,6 +22,7 @@ import {
   type SourceJournal,
   type SourceStage,
   type SourceState,
+  stepArguments,
   wordOf,
 } from '@vmferry/migration';
 import type { QmpEvent } from '@vmferry/qmp';
@@ -161,6 +162,7 @@ export class Outgoing implements DomainMigration {
 
   /** Reads and checks Perform in full, before any side effect. */
   acceptPerform(body: PerformRequest): AcceptedPerform {
+    this.log.info('perform', stepArguments(body));
     parseFlags(body.flags ?? []);
     const { hostName, graphics, vmferry } = this.#readCookie(cookieFromBase64(body.cookie));
     const { peer, stream } = vmferry ?? {};

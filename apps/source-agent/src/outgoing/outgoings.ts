@@ -6,12 +6,14 @@ import type {
   CreateMigration,
   EvidenceReply,
   EvidenceRequest,
+  MigrationParameters,
+  MigrationResource,
   PerformReply,
   PerformRequest,
 } from '@vmferry/api';
 import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { flagsInHex, hasEnded, keyName, type MigrationFlags, parseFlags } from '@vmferry/migration';
+import { hasEnded, keyName, type MigrationFlags, parseFlags, stepArguments } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import { Domain } from '../domains/domain.js';
@@ -91,6 +93,7 @@ export class Outgoings {
   /** POST /v1/migrations: everything that can be refused is refused here; then this agent drives the migration to its end. */
   async create(body: CreateMigration, principal: string, peers: PeerToPeer): Promise<Outgoing> {
     const id = body.id ?? this.#context.random.uuid();
+    this.#logBegin(id, principal, body);
     this.#refuseTaken(id);
     const domain = await this.#domains.ofOrArriving(body.domain);
     const begin: BeginRequest = {
@@ -122,6 +125,7 @@ export class Outgoings {
 
   /** Begin of a managed migration. The same body under the same id gets the same answer, after a restart too. */
   async begin(id: string, body: BeginRequest, principal: string): Promise<BeginReply> {
+    this.#logBegin(id, principal, body);
     await this.#context.faults('S0');
     const known = this.#byId.get(id);
     if (known !== undefined) return this.#answerAgain(known, body);
@@ -156,6 +160,7 @@ export class Outgoings {
   }
 
   async confirm(id: string, body: ConfirmRequest, signal: AbortSignal): Promise<ConfirmReply> {
+    this.#context.log.info('confirm', { migrationId: id, ...stepArguments(body) });
     parseFlags(body.flags ?? []);
     const outgoing = this.#withNonce(id, body.nonce);
     outgoing.checkFinishCookie(body.cookie);
@@ -163,6 +168,32 @@ export class Outgoings {
     await outgoing.confirm(signal, false);
     const { outcome, state } = outgoing.live.value;
     return { outcome: outcome ?? (hasEnded(outgoing.machine.journal) ? 'aborted' : 'pending'), state };
+  }
+
+  /** Throws `past-point-of-no-return` once the record has been read as committed. */
+  async cancel(id: string, principal: string): Promise<MigrationResource> {
+    const outgoing = this.byId(id);
+    const { stage } = outgoing.machine.journal;
+    if (stage === 'leaving' || stage === 'left') {
+      const detail = `The migration ${id} has committed: the guest runs on the destination.`;
+      throw new VmferryError('past-point-of-no-return', detail);
+    }
+    await outgoing.cancel(principal);
+    return outgoing.live.value;
+  }
+
+  /** Sets the limits of a migration under way, as a job of its domain (S55). Throws `not-migrating` when it is over. */
+  async steer(id: string, parameters: MigrationParameters, principal: string): Promise<MigrationResource> {
+    const outgoing = this.byId(id);
+    if (outgoing.journal.finishedAt !== null)
+      throw new VmferryError('not-migrating', `The migration ${id} is over: its limits are of no use.`);
+    const release = await outgoing.domain.jobs.begin('migration-op', principal);
+    try {
+      await outgoing.steer(parameters);
+    } finally {
+      await release();
+    }
+    return outgoing.live.value;
   }
 
   evidence(id: string, body: EvidenceRequest): EvidenceReply {
@@ -244,13 +275,6 @@ export class Outgoings {
       progress: null,
       phases: [],
     };
-    this.#context.log.info('begin', {
-      migrationId: id,
-      flags: flagsInHex(flags),
-      domain: domain.name,
-      driver: as.driver,
-      cookieBytes: cookie.length,
-    });
     const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, false);
     if (body.session !== undefined) outgoing.tie(body.session);
     await outgoing.open();
@@ -275,6 +299,10 @@ export class Outgoings {
       throw new VmferryError('migration-exists', `The migration ${known.id} is ${machine.stage} already; choose another id.`);
     }
     return beginReplyOf(known.journal);
+  }
+
+  #logBegin(migrationId: string, principal: string, body: BeginRequest | CreateMigration): void {
+    this.#context.log.info('begin', { migrationId, principal, ...stepArguments(body) });
   }
 
   /** S1: with CHANGE_PROTECTION the job of Begin must be there still; without, Perform begins it. */

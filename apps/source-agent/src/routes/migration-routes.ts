@@ -1,5 +1,4 @@
 import { createMigration, emptyBody, migrationId, migrationParameters, migrationResource, z } from '@vmferry/api';
-import { VmferryError } from '@vmferry/errors';
 import { defineRoute, type Route, type StepReplies } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Outgoings } from '../outgoing/outgoings.js';
@@ -20,18 +19,7 @@ export function migrationRoutes(outgoings: Outgoings, replies: StepReplies): Rou
       body: emptyBody,
       reply: { status: 202, schema: migrationResource },
       problems: ['migration-not-found', 'past-point-of-no-return', 'state-unwritable'],
-      handler: async ({ params: { id }, principal }) => {
-        const outgoing = outgoings.byId(id);
-        const { stage } = outgoing.machine.journal;
-        if (stage === 'leaving' || stage === 'left') {
-          throw new VmferryError(
-            'past-point-of-no-return',
-            `The migration ${id} has committed: the guest runs on the destination.`,
-          );
-        }
-        await outgoing.cancel(principal.name);
-        return { body: outgoing.live.value };
-      },
+      handler: async ({ params: { id }, principal }) => ({ body: await outgoings.cancel(id, principal.name) }),
     }),
     defineRoute({
       method: 'patch',
@@ -42,18 +30,7 @@ export function migrationRoutes(outgoings: Outgoings, replies: StepReplies): Rou
       body: migrationParameters,
       reply: { status: 200, schema: migrationResource },
       problems: ['migration-not-found', 'not-migrating', 'domain-busy', 'monitor-failed', 'monitor-timeout', 'state-unwritable'],
-      handler: async ({ params: { id }, body, principal }) => {
-        const outgoing = outgoings.byId(id);
-        if (outgoing.journal.finishedAt !== null)
-          throw new VmferryError('not-migrating', `The migration ${id} is over: its limits are of no use.`);
-        const release = await outgoing.domain.jobs.begin('migration-op', principal.name);
-        try {
-          await outgoing.steer(body);
-        } finally {
-          await release();
-        }
-        return { body: outgoing.live.value };
-      },
+      handler: async ({ params: { id }, body, principal }) => ({ body: await outgoings.steer(id, body, principal.name) }),
     }),
     defineRoute({
       method: 'delete',
