@@ -5,7 +5,7 @@ import { root } from './workspace/src/packages.mjs';
 import { lockFileRule } from './workspace/src/rules/lock-file.mjs';
 import { machinePathsRule } from './workspace/src/rules/machine-paths.mjs';
 import { manifestsRule } from './workspace/src/rules/manifests.mjs';
-import { describeRows, readRows } from './workspace/src/rules/rows.mjs';
+import { describeRows, rowsRule } from './workspace/src/rules/rows.mjs';
 
 const args = process.argv.slice(2);
 const fix = args.length === 1 && args[0] === '--fix';
@@ -26,7 +26,7 @@ const checks = {
   manifests: manifestsRule,
   'lock file': lockFileRule,
   'machine paths': machinePathsRule,
-  'row ids': () => readRows().faults,
+  rows: rowsRule,
 };
 
 function tool(name, ...toolArgs) {

@@ -10,7 +10,7 @@ export {
 export { pciAddressText } from './address.js';
 export { assignAddresses, chipsetSlots, isPciFunction } from './assign-addresses.js';
 export { renameDomain, resolveMachine } from './change.js';
-export { type AbiDifference, checkAbi, checkTargetDefinition, throwIfAbiDiffers } from './check-abi.js';
+export { type AbiDifference, checkAbi, checkTargetDefinition } from './check-abi.js';
 export type {
   BootDevice,
   ClockDefinition,

@@ -49,7 +49,7 @@ export function parseFlags(names: readonly string[]): MigrationFlags {
 function parseFlag(name: string, index: number): MigrationFlag {
   const supported = supportedFlags.find((flag) => flag === name);
   if (supported !== undefined) return supported;
-  const code = Object.hasOwn(flagBits, name) ? 'flag-unsupported' : 'flag-unknown';
+  const code = isFlagName(name) ? 'flag-unsupported' : 'flag-unknown';
   const said = `The migration flag ${JSON.stringify(name)} is not ${code === 'flag-unknown' ? 'known' : 'supported'}`;
   const detail = name.startsWith('NON_SHARED_')
     ? `${said}: storage is not copied. Keep the disks on storage that both hosts reach under the same path, and leave the flag out.`
@@ -57,8 +57,12 @@ function parseFlag(name: string, index: number): MigrationFlag {
   throw new VmferryError(code, detail, { errors: [{ path: `/flags/${index}`, code, detail }] });
 }
 
-/** The bits of the set, for logs: always in hex (S7). */
-export function flagsInHex(flags: MigrationFlags): string {
-  const bits = [...flags].reduce((sum, flag) => sum | flagBits[flag], 0);
+function isFlagName(name: string): name is FlagName {
+  return Object.hasOwn(flagBits, name);
+}
+
+/** The bits of the flags, for logs: always in hex (S7). A name that nobody knows has none; it is refused by `parseFlags`. */
+export function flagsInHex(flags: Iterable<string>): string {
+  const bits = [...new Set(flags)].reduce((sum, flag) => sum | (isFlagName(flag) ? flagBits[flag] : 0), 0);
   return `0x${bits.toString(16)}`;
 }

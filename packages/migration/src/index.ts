@@ -51,3 +51,4 @@ export {
   stepSource,
   wordOf,
 } from './source-machine.js';
+export { stepArguments } from './step-arguments.js';

@@ -52,6 +52,8 @@ describe('the log', () => {
         cookieIn: canary,
         deep: { ticket: canary, list: [{ permit: canary, Authorization: canary }] },
         password: canary,
+        permitBytes: canary,
+        cookieBytes: 4711,
         bytes: Buffer.from(canary),
         long: 'y'.repeat(10_000),
         many: Array.from({ length: 1_000 }, (_, n) => n),
@@ -60,6 +62,7 @@ describe('the log', () => {
     expect(text).not.toContain(canary);
     expect(text.length).toBeLessThan(8_000);
     expect(line.bytes).toBe('[11 bytes]');
+    expect(line.cookieBytes, 'how long a secret is').toBe(4711);
   });
 
   it('an error tells code, place, causes and what was suppressed', () => {

@@ -6,8 +6,9 @@ const entriesMax = 64;
 const depthMax = 6;
 const causesMax = 5;
 
-/** Keys whose values never reach a log, whatever they are spelled around (`xCookie`, `ticketHeader`). */
+/** Keys whose values never reach a log, whatever they are spelled around (`xCookie`, `ticketHeader`). How long one is may be told (`cookieBytes`). */
 const secretKey = /cookie|ticket|permit|passw|secret|token|authorization|credential/i;
+const lengthKey = /Bytes$/;
 
 /** A copy of any value that is fit for a log line: bounded in depth, count and length, without secrets, errors told in full. */
 export function loggable(value: unknown, depth = 0): unknown {
@@ -40,8 +41,12 @@ function loggableObject(value: object, depth: number): unknown {
   }
   const entries = Object.entries(value).slice(0, entriesMax);
   return Object.fromEntries(
-    entries.map(([key, item]) => [capped(key), secretKey.test(key) ? '[redacted]' : loggable(item, depth + 1)]),
+    entries.map(([key, item]) => [capped(key), isSecret(key, item) ? '[redacted]' : loggable(item, depth + 1)]),
   );
+}
+
+function isSecret(key: string, value: unknown): boolean {
+  return secretKey.test(key) && !(lengthKey.test(key) && typeof value === 'number');
 }
 
 /** winston's own `errors({cause})` prints `cause: {}`; this tells code, place, the chain of causes and what was suppressed. */

@@ -1,7 +1,8 @@
+import type { Socket } from 'node:net';
 import type { FinishReply, OutcomeReply } from '@vmferry/api';
 import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
+import { auditedOf, Channel, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import { isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
 import {
@@ -97,14 +98,6 @@ export class Incoming {
     return this.#journal;
   }
 
-  get guest(): Guest | null {
-    return this.#guest;
-  }
-
-  get stream(): IncomingStream | null {
-    return this.#stream;
-  }
-
   /** Takes charge of the QEMU that was started for this migration, or was found again after a restart. */
   own(guest: Guest): void {
     this.#guest = guest;
@@ -167,6 +160,28 @@ export class Incoming {
   arm(stream: IncomingStream): void {
     this.#stream = stream;
     this.#watch = new StreamWatch(this.#context, stream, (code, detail) => this.#failStream(code, detail));
+  }
+
+  /** Uses the ticket of a direct stream up. Throws `ticket-invalid`, also when no stream is waited for. */
+  redeem(ticket: string): void {
+    if (this.#stream === null || this.#guest === null)
+      throw new VmferryError('ticket-invalid', `The migration ${this.#journal.record.key.id} takes no stream now.`);
+    this.#stream.redeem(ticket);
+  }
+
+  /** Hands the source's connection to QEMU. Throws what QEMU answers; the connection is ended then. */
+  async attach(socket: Socket): Promise<void> {
+    const channel = Channel.of(socket);
+    try {
+      // Between the ticket and this moment all may have been given up.
+      if (this.#stream === null || this.#guest === null)
+        throw new VmferryError('stream-failed', `The migration ${this.#journal.record.key.id} takes no stream any more.`);
+      await this.#stream.attach(channel, this.#guest);
+      await this.#context.faults('D10');
+    } catch (thrown) {
+      channel.shut();
+      throw thrown;
+    }
   }
 
   /** Journals what Prepare is going to answer, so that a repeated Prepare gets the same (I9). */

@@ -1,9 +1,18 @@
-import type { BindRequest, FinishReply, FinishRequest, OutcomeReply, OutcomeRequest, PrepareReply } from '@vmferry/api';
+import type {
+  AcknowledgeRequest,
+  BindRequest,
+  FinishReply,
+  FinishRequest,
+  MigrationResource,
+  OutcomeReply,
+  OutcomeRequest,
+  PrepareReply,
+  ResolveRequest,
+} from '@vmferry/api';
 import { cookieFromBase64, cookieToBase64, decodeCookie, encodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
 import { isSameProcess } from '@vmferry/hypervisor';
 import {
-  flagsInHex,
   isFinal,
   keyName,
   type MigrationKey,
@@ -11,6 +20,7 @@ import {
   type Protocol,
   parseFlags,
   permitMatches,
+  stepArguments,
   unbound,
 } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
@@ -87,6 +97,7 @@ export class Incomings {
    * Until `taken` is called nothing has happened.
    */
   async prepare(id: string, body: PrepareBody, step: PrepareStep, taken: () => void): Promise<PrepareReply> {
+    this.#context.log.info('prepare', { migrationId: id, ...step, ...stepArguments(body) });
     const known = this.#byKey.get(keyName({ id, nonce: body.nonce }));
     if (known !== undefined) return this.#answerAgain(known, id, body, step);
     const namesake = this.#byId.get(id);
@@ -109,8 +120,8 @@ export class Incomings {
 
   /** Finish of v3 brings the permit; for one of v2 it is fetched from the source. The rest is the same. */
   async finish(id: string, body: FinishBody, protocol: Protocol, signal: AbortSignal, taken: () => void): Promise<FinishReply> {
-    const flags = flagsInHex(parseFlags(body.flags ?? []));
-    this.#context.log.info('finish', { migrationId: id, protocol, flags, cancelled: body.cancelled });
+    this.#context.log.info('finish', { migrationId: id, protocol, ...stepArguments(body) });
+    parseFlags(body.flags ?? []);
     await this.#context.faults('D13');
     const incoming = await this.#orTombstone({ id, nonce: body.nonce });
     const { domain, protocol: prepared } = incoming.journal;
@@ -172,8 +183,30 @@ export class Incomings {
     };
   }
 
-  async acknowledge(id: string, nonce: string): Promise<void> {
+  /** The word of a source that takes this for another store is none. */
+  async acknowledge(id: string, { nonce, storeId }: AcknowledgeRequest): Promise<void> {
+    if (storeId !== this.#context.host.storeId) return;
     await this.#byKey.get(keyName({ id, nonce }))?.acknowledge(adoptionWaitMs);
+  }
+
+  /** An administrator's word about a held guest; audited. Throws `past-point-of-no-return` for one that is not held. */
+  async resolve(
+    id: string,
+    { keep, proof }: ResolveRequest,
+    by: { readonly principal: string; readonly requestId: string },
+    signal: AbortSignal,
+  ): Promise<MigrationResource> {
+    const { migration, live } = this.byId(id);
+    const { record, held } = migration;
+    if (isFinal(record) || held === null) {
+      const detail = `The migration ${id} is not held: its record says ${record.decision}.`;
+      throw new VmferryError('past-point-of-no-return', detail);
+    }
+    const act = { method: 'POST', path: `/v1/migrations/${id}/resolve`, outcome: `resolve keep=${keep} proof=${proof}` };
+    await this.#context.auditor.api({ ...by, ...act, success: true });
+    await migration.dispatch({ t: 'resolve', keep });
+    await migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+    return live.value;
   }
 
   /** Without a wait between this and `#open`: two Prepares of one domain at once would start two QEMUs in one folder. */

@@ -4,7 +4,6 @@ import { formatDomain, graphicsOf } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, startGuest } from '@vmferry/guest';
 import { enableMigrationCapabilities } from '@vmferry/hypervisor';
-import { flagsInHex } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Incoming } from './incoming.js';
@@ -26,13 +25,6 @@ export async function prepare(
   await context.faults('D0');
   const accepted = await acceptPrepare(context, id, body, step);
   await context.faults('D1');
-  context.log.info('prepare', {
-    migrationId: id,
-    flags: flagsInHex(accepted.flags),
-    domain: accepted.definition.name,
-    ...step,
-    uri: accepted.uri,
-  });
   const journal = await openRecord(context, accepted, body, step);
   const incoming = new Incoming(context, journal);
   await admit(incoming);

@@ -8,10 +8,7 @@ import {
   resolveRequest,
   z,
 } from '@vmferry/api';
-import { VmferryError } from '@vmferry/errors';
-import { isFinal } from '@vmferry/migration';
 import { defineRoute, type Route } from '@vmferry/service';
-import type { DestinationContext } from '../context.js';
 import type { Incomings } from '../incoming/incomings.js';
 
 const params = z.strictObject({ id: migrationId });
@@ -45,7 +42,7 @@ function bindRoute(incomings: Incomings): Route {
 }
 
 /** The questions about the outcome record, and an administrator's word about a held one. */
-export function recordRoutes(context: DestinationContext, incomings: Incomings): Route[] {
+export function recordRoutes(incomings: Incomings): Route[] {
   return [
     defineRoute({
       method: 'post',
@@ -69,7 +66,7 @@ export function recordRoutes(context: DestinationContext, incomings: Incomings):
       reply: { status: 204 },
       problems: ['state-unwritable'],
       handler: async ({ params: { id }, body }) => {
-        if (body.storeId === context.host.storeId) await incomings.acknowledge(id, body.nonce);
+        await incomings.acknowledge(id, body);
         return {};
       },
     }),
@@ -83,26 +80,8 @@ export function recordRoutes(context: DestinationContext, incomings: Incomings):
       reply: { status: 200, schema: migrationResource },
       problems: ['migration-not-found', 'past-point-of-no-return'],
       handler: async ({ params: { id }, body, principal, requestId }) => {
-        const incoming = incomings.byId(id);
-        const { record, held } = incoming.migration;
-        if (isFinal(record) || held === null) {
-          throw new VmferryError(
-            'past-point-of-no-return',
-            `The migration ${id} is not held: its record says ${record.decision}.`,
-          );
-        }
-        const outcome = `resolve keep=${body.keep} proof=${body.proof}`;
-        await context.auditor.api({
-          principal: principal.name,
-          requestId,
-          method: 'POST',
-          path: `/v1/migrations/${id}/resolve`,
-          outcome,
-          success: true,
-        });
-        await incoming.migration.dispatch({ t: 'resolve', keep: body.keep });
-        await incoming.migration.until((m) => isFinal(m.record) || m.held !== null, AbortSignal.timeout(settleMs));
-        return { body: incoming.live.value };
+        const by = { principal: principal.name, requestId };
+        return { body: await incomings.resolve(id, body, by, AbortSignal.timeout(settleMs)) };
       },
     }),
   ];

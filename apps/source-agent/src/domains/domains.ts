@@ -85,16 +85,21 @@ export class Domains {
 
   /** The same for a migration: a domain that has come in and waits to be taken over is not unknown. Throws also `handover-pending`. */
   async ofOrArriving(ref: string): Promise<Domain> {
-    try {
-      return this.of(ref);
-    } catch (unknown) {
-      const { incomingDecision, host } = this.#context;
-      const migration = await this.#incoming(ref);
-      if (migration === null || (await incomingDecision(migration)) !== 'committed') throw unknown;
-      throw new VmferryError(
-        'handover-pending',
-        `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`,
-      );
+    // A configuration of it may be here while its guest arrives.
+    const known = this.list().find(({ uuid, name }) => uuid === ref.toLowerCase() || name === ref);
+    if (known?.hasProcess !== true && known?.undecided == null) await this.#refuseArriving(ref);
+    return this.of(ref);
+  }
+
+  async #refuseArriving(ref: string): Promise<void> {
+    const { guestHost, incomingDecision, host } = this.#context;
+    for (const { value: status } of await guestHost.statuses.list()) {
+      if (status.uuid !== ref.toLowerCase() && status.name !== ref) continue;
+      // One that is this agent's by its document already, and is not in its hands, is just being taken over.
+      const { owner, migration } = status;
+      if (owner === 'destination' && (migration === null || (await incomingDecision(migration)) !== 'committed')) continue;
+      const detail = `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`;
+      throw new VmferryError('handover-pending', detail);
     }
   }
 

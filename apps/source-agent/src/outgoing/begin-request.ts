@@ -1,6 +1,6 @@
 import type { BeginRequest } from '@vmferry/api';
 import { cookieToBase64, encodeCookie } from '@vmferry/cookie';
-import { checkSupported, formatDomain, parseDomain, renameDomain, throwIfAbiDiffers } from '@vmferry/domain';
+import { checkSupported, checkTargetDefinition, formatDomain, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { resourcesOf } from '@vmferry/guest';
 import { encodeLockState } from '@vmferry/locking';
@@ -82,14 +82,9 @@ function refuseAutodestroy({ name, autodestroy }: Domain): void {
 export function targetXmlOf(domain: Domain, xml: string | undefined): string {
   if (xml === undefined) return formatDomain(domain.definition);
   const target = parseDomain(xml);
-  if (target.name !== domain.name) {
-    throw new VmferryError(
-      'invalid-argument',
-      `The target XML is of domain ${target.name}, not of ${domain.name}; give destinationName to rename it.`,
-    );
-  }
-  throwIfAbiDiffers(domain.definition, target);
-  return formatDomain(renameDomain(target, domain.name));
+  checkTargetDefinition(domain.definition, target);
+  checkSupported(target);
+  return formatDomain(target);
 }
 
 /** Begin's cookie: who the source is, the lease as it is held, and the digest of the permit (handover rule 1). */

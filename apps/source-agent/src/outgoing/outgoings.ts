@@ -6,6 +6,8 @@ import type {
   CreateMigration,
   EvidenceReply,
   EvidenceRequest,
+  MigrationParameters,
+  MigrationResource,
   Perform2Reply,
   Perform2Request,
   PerformReply,
@@ -15,7 +17,7 @@ import type {
 } from '@vmferry/api';
 import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { flagsInHex, hasEnded, keyName, type MigrationFlags, type Protocol, parseFlags, phaseOf } from '@vmferry/migration';
+import { hasEnded, keyName, type MigrationFlags, type Protocol, parseFlags, phaseOf, stepArguments } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import { noteDeparture } from '../domains/departures.js';
@@ -119,6 +121,7 @@ export class Outgoings {
    */
   async create(body: CreateMigration, principal: string, peers: PeerToPeer, left: AbortSignal): Promise<Outgoing> {
     const id = body.id ?? this.#context.random.uuid();
+    this.#logBegin(id, principal, body);
     parseFlags(body.flags ?? []);
     this.refuseTaken(id);
     const domain = await this.#domains.ofOrArriving(body.domain);
@@ -148,6 +151,7 @@ export class Outgoings {
 
   /** Begin of a managed migration. The same body under the same id gets the same answer, after a restart too. */
   async begin(id: string, body: BeginRequest, principal: string): Promise<BeginReply> {
+    this.#logBegin(id, principal, body);
     await this.#context.faults('S0');
     parseFlags(body.flags ?? []);
     const known = this.#byId.get(id);
@@ -211,8 +215,8 @@ export class Outgoings {
   }
 
   async confirm(id: string, body: ConfirmRequest, signal: AbortSignal): Promise<ConfirmReply> {
-    const flags = flagsInHex(parseFlags(body.flags ?? []));
-    this.#context.log.info('confirm', { migrationId: id, flags, cancelled: body.cancelled });
+    this.#context.log.info('confirm', { migrationId: id, ...stepArguments(body) });
+    parseFlags(body.flags ?? []);
     const outgoing = this.#withNonce(id, body.nonce);
     this.#refuseOther(outgoing, 'v3');
     outgoing.checkFinishCookie(body.cookie);
@@ -220,6 +224,37 @@ export class Outgoings {
     await outgoing.confirm(signal, false);
     const { outcome, state } = outgoing.live.value;
     return { outcome: outcome ?? (hasEnded(outgoing.machine.journal) ? 'aborted' : 'pending'), state };
+  }
+
+  /** Throws `past-point-of-no-return` once the record has been read as committed. */
+  async cancel(id: string, principal: string): Promise<MigrationResource> {
+    const outgoing = this.byId(id);
+    await outgoing.cancel(principal);
+    return outgoing.live.value;
+  }
+
+  /** Sets the limits of a migration under way, as a job of its domain (S55). Throws `not-migrating` when it is over. */
+  async steer(id: string, parameters: MigrationParameters, principal: string): Promise<MigrationResource> {
+    const outgoing = this.byId(id);
+    if (outgoing.journal.finishedAt !== null)
+      throw new VmferryError('not-migrating', `The migration ${id} is over: its limits are of no use.`);
+    return this.#asOperation(outgoing, principal, () => outgoing.steer(parameters));
+  }
+
+  /** Stops the guest so that the rest of its memory goes over. Throws `not-migrating` when nothing is being sent. */
+  forceComplete(id: string, principal: string): Promise<MigrationResource> {
+    const outgoing = this.byId(id);
+    return this.#asOperation(outgoing, principal, () => outgoing.forceComplete(principal));
+  }
+
+  async #asOperation(outgoing: Outgoing, principal: string, act: () => Promise<void>): Promise<MigrationResource> {
+    const release = await outgoing.domain.jobs.begin('migration-op', principal);
+    try {
+      await act();
+    } finally {
+      await release();
+    }
+    return outgoing.live.value;
   }
 
   evidence(id: string, body: EvidenceRequest): EvidenceReply {
@@ -313,14 +348,6 @@ export class Outgoings {
       progress: null,
       phases: [],
     };
-    this.#context.log.info('begin', {
-      migrationId: id,
-      flags: flagsInHex(flags),
-      domain: domain.name,
-      driver: as.driver,
-      protocol: as.protocol,
-      cookieBytes: cookie.length,
-    });
     const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, false);
     if (body.session !== undefined) outgoing.tie(body.session);
     domain.setMigration(outgoing);
@@ -349,6 +376,10 @@ export class Outgoings {
       throw new VmferryError('migration-exists', `The migration ${known.id} is ${machine.stage} already; choose another id.`);
     }
     return beginReplyOf(known.journal);
+  }
+
+  #logBegin(migrationId: string, principal: string, body: BeginRequest | CreateMigration): void {
+    this.#context.log.info('begin', { migrationId, principal, ...stepArguments(body) });
   }
 
   /** S1: with CHANGE_PROTECTION the job of Begin must be there still; without, Perform begins it. */

@@ -1,7 +1,7 @@
 import type { BeginReply, CreateMigration, FinishReply, PerformReply, PrepareReply, VersionReply } from '@vmferry/api';
 import type { DestinationAgentClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
-import { coordinate, negotiate, type Protocol, type StepName, type Steps } from '@vmferry/migration';
+import { coordinate, negotiate, type Protocol, type StepName, type Steps, stepArguments } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Outgoing } from './outgoing.js';
 import { beginReplyOf } from './outgoing-journal.js';
@@ -141,8 +141,11 @@ function peerSteps(
       await context.faults('S17');
       return reply;
     },
-    confirm: async (_, finished) => {
-      await outgoing.confirm(AbortSignal.timeout(confirmWaitMs), finishedWithPermit && finished?.outcome === 'committed');
+    confirm: async (begun, finished) => {
+      const { outcome, cookie = '' } = finished ?? {};
+      const body = { nonce, cookie, flags: begun.flags, cancelled: outcome !== 'committed' };
+      outgoing.log.info('confirm', stepArguments(body));
+      await outgoing.confirm(AbortSignal.timeout(confirmWaitMs), finishedWithPermit && outcome === 'committed');
       return outgoing.live.value.outcome ?? 'pending';
     },
   };

@@ -2,7 +2,7 @@ import { agentUrl, type Perform2Request, type PerformRequest, streamUri } from '
 import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
 import type { SpiceServer } from '@vmferry/hypervisor';
-import { flagsInHex, type MigrationKey, type Protocol, parseFlags } from '@vmferry/migration';
+import { type MigrationKey, type Protocol, parseFlags, stepArguments } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 
 /** What Prepare's cookie must be of. */
@@ -23,8 +23,8 @@ export interface AcceptedPerform {
 
 /** Reads and checks the Perform of either protocol in full, before any side effect. */
 export function acceptPerform(context: SourceContext, of: PerformOf, body: PerformRequest | Perform2Request): AcceptedPerform {
-  const flags = flagsInHex(parseFlags(body.flags ?? []));
-  context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, flags, domain: of.domain.name, uri: body.uri });
+  context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, domain: of.domain.name, ...stepArguments(body) });
+  parseFlags(body.flags ?? []);
   const { hostName, graphics, vmferry } = readCookie(context, of, body.cookie);
   const { peer, stream } = vmferry ?? {};
   if (peer === undefined || peer.role !== 'destination' || stream === undefined) {

@@ -8,7 +8,6 @@ import {
   migrationResource,
   z,
 } from '@vmferry/api';
-import { VmferryError } from '@vmferry/errors';
 import { defineRoute, type Route, type StepReplies } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domains } from '../domains/domains.js';
@@ -31,11 +30,7 @@ export function migrationRoutes(outgoings: Outgoings, replies: StepReplies): Rou
       body: emptyBody,
       reply: { status: 202, schema: migrationResource },
       problems: ['migration-not-found', 'past-point-of-no-return', 'state-unwritable'],
-      handler: async ({ params: { id }, principal }) => {
-        const outgoing = outgoings.byId(id);
-        await outgoing.cancel(principal.name);
-        return { body: outgoing.live.value };
-      },
+      handler: async ({ params: { id }, principal }) => ({ body: await outgoings.cancel(id, principal.name) }),
     }),
     ...steeringRoutes(outgoings),
     defineRoute({
@@ -67,18 +62,7 @@ function steeringRoutes(outgoings: Outgoings): Route[] {
       body: migrationParameters,
       reply: { status: 200, schema: migrationResource },
       problems: ['migration-not-found', 'not-migrating', 'domain-busy', 'monitor-failed', 'monitor-timeout', 'state-unwritable'],
-      handler: async ({ params: { id }, body, principal }) => {
-        const outgoing = outgoings.byId(id);
-        if (outgoing.journal.finishedAt !== null)
-          throw new VmferryError('not-migrating', `The migration ${id} is over: its limits are of no use.`);
-        const release = await outgoing.domain.jobs.begin('migration-op', principal.name);
-        try {
-          await outgoing.steer(body);
-        } finally {
-          await release();
-        }
-        return { body: outgoing.live.value };
-      },
+      handler: async ({ params: { id }, body, principal }) => ({ body: await outgoings.steer(id, body, principal.name) }),
     }),
     defineRoute({
       method: 'post',
@@ -89,16 +73,7 @@ function steeringRoutes(outgoings: Outgoings): Route[] {
       body: forceComplete,
       reply: { status: 202, schema: migrationResource },
       problems: ['migration-not-found', 'not-migrating', 'domain-busy', 'monitor-failed', 'monitor-timeout', 'state-unwritable'],
-      handler: async ({ params: { id }, principal }) => {
-        const outgoing = outgoings.byId(id);
-        const release = await outgoing.domain.jobs.begin('migration-op', principal.name);
-        try {
-          await outgoing.forceComplete(principal.name);
-        } finally {
-          await release();
-        }
-        return { body: outgoing.live.value };
-      },
+      handler: async ({ params: { id }, principal }) => ({ body: await outgoings.forceComplete(id, principal.name) }),
     }),
   ];
 }

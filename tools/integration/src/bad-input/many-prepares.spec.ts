@@ -4,10 +4,10 @@ import { systemRandom } from '@vmferry/seams';
 import { expect, it } from 'vitest';
 import { expectTidy } from '../checks/expect-settled.js';
 import { expectOneLife } from '../checks/life.js';
+import { ask, expectProblem } from '../steps/ask.js';
+import { ByHand, changedCookie } from '../steps/by-hand.js';
 import { eventually } from '../world/eventually.js';
 import { sharedWorld } from '../world/with-world.js';
-import { ask, expectProblem } from './ask.js';
-import { ByHand, changedCookie } from './by-hand.js';
 
 const inWorld = sharedWorld();
 const many = 100;

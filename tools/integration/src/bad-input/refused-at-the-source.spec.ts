@@ -2,10 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { domainXmlOf } from '@vmferry/guest-image';
 import { afterAll, describe, expect, it } from 'vitest';
+import { type Answer, ask, expectProblem } from '../steps/ask.js';
+import { expectUntouched } from '../steps/untouched.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
-import { type Answer, ask, expectProblem } from './ask.js';
-import { expectUntouched } from './untouched.js';
 
 const inWorld = sharedWorld();
 

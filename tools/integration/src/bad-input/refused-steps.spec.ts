@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { ask, expectProblem } from '../steps/ask.js';
+import { ByHand, changedCookie } from '../steps/by-hand.js';
+import { expectUntouched } from '../steps/untouched.js';
 import { sharedWorld } from '../world/with-world.js';
-import { ask, expectProblem } from './ask.js';
-import { ByHand, changedCookie } from './by-hand.js';
-import { expectUntouched } from './untouched.js';
 
 const inWorld = sharedWorld();
 const nonce = '0123456789abcdef0123456789abcdef';

@@ -7,12 +7,12 @@ import { expectNoStrayFiles } from '../checks/leftovers.js';
 import { expectOneLife } from '../checks/life.js';
 import { untilSettled } from '../checks/resources.js';
 import { onA } from '../scenarios/scenario.js';
+import { ask, expectProblem } from '../steps/ask.js';
+import { ByHand, changedCookie } from '../steps/by-hand.js';
 import { eventually } from '../world/eventually.js';
 import { endless, migrate } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
-import { ask, expectProblem } from './ask.js';
-import { ByHand, changedCookie } from './by-hand.js';
 
 const inWorld = sharedWorld();
 

@@ -8,17 +8,17 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { expectTidy } from '../checks/expect-settled.js';
 import { expectOneLife } from '../checks/life.js';
 import { untilSettled } from '../checks/resources.js';
+import { type Answer, ask, expectProblem } from '../steps/ask.js';
+import { ByHand } from '../steps/by-hand.js';
+import { expectUntouched } from '../steps/untouched.js';
 import { eventually } from '../world/eventually.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
-import { type Answer, ask, expectProblem } from './ask.js';
-import { ByHand } from './by-hand.js';
-import { expectUntouched } from './untouched.js';
 
 const inWorld = sharedWorld();
 const transports = [
-  ['direct', 'prepare', ['LIVE']],
-  ['tunnelled', 'prepare-tunnel', ['LIVE', 'TUNNELLED']],
+  ['direct', ['LIVE']],
+  ['tunnelled', ['LIVE', 'TUNNELLED']],
 ] as const;
 
 /** Where the stream of a prepared migration goes, as the cookie tells its source. */
@@ -28,13 +28,8 @@ function offerOf(hand: ByHand): { url: string; ticket: string } {
   return { url, ticket };
 }
 
-async function prepared(world: World, step: string, flags: readonly string[]): Promise<ByHand> {
-  const hand = new ByHand(world);
-  await hand.upTo('begin', { flags });
-  const answer = await hand.prepare({}, step);
-  expect(answer.status, JSON.stringify(answer.body)).toBe(200);
-  hand.prepared = answer.body as unknown as typeof hand.prepared;
-  return hand;
+function prepared(world: World, flags: readonly string[]): Promise<ByHand> {
+  return new ByHand(world).upTo('prepare', { flags });
 }
 
 async function attach(hand: ByHand): Promise<Socket> {
@@ -68,10 +63,10 @@ async function expectGivenUp(world: World, hand: ByHand, code: string): Promise<
   await expectTidy(world, true);
 }
 
-describe.each(transports)('the ticket of a %s stream', (_transport, step, flags) => {
+describe.each(transports)('the ticket of a %s stream', (_transport, flags) => {
   it('a wrong one is refused and does not use up the right one', () =>
     inWorld(async (world) => {
-      const hand = await prepared(world, step, flags);
+      const hand = await prepared(world, flags);
       const { url, ticket } = offerOf(hand);
       const wrong = `${ticket.slice(0, -1)}${ticket.endsWith('0') ? '1' : '0'}`;
       const good = { upgrade: 'vmferry-stream-1', 'x-vmferry-migration': hand.id };
@@ -100,7 +95,7 @@ describe.each(transports)('the ticket of a %s stream', (_transport, step, flags)
 
   it('one that was used is refused: Perform fails with its code, and the guest runs on', () =>
     inWorld(async (world) => {
-      const hand = await prepared(world, step, flags);
+      const hand = await prepared(world, flags);
       const { url, ticket } = offerOf(hand);
       const thief = await attach(hand);
       expectProblem(
@@ -119,15 +114,15 @@ describe.each(transports)('the ticket of a %s stream', (_transport, step, flags)
     }));
 });
 
-describe.each(transports)('a %s stream', (_transport, step, flags) => {
+describe.each(transports)('a %s stream', (_transport, flags) => {
   it('that nobody opens: stream-silent', () =>
     inWorld(async (world) => {
-      await expectGivenUp(world, await prepared(world, step, flags), 'stream-silent');
+      await expectGivenUp(world, await prepared(world, flags), 'stream-silent');
     }));
 
   it('that connects and stays silent: stream-silent', () =>
     inWorld(async (world) => {
-      const hand = await prepared(world, step, flags);
+      const hand = await prepared(world, flags);
       await attach(hand);
       await expectGivenUp(world, hand, 'stream-silent');
     }));
@@ -138,7 +133,7 @@ describe.each(transports)('a %s stream', (_transport, step, flags) => {
     ['behind the magic of a migration', Buffer.concat([Buffer.from('5145564d00000003', 'hex'), Buffer.alloc(4_096, 0xff)])],
   ])('with garbage %s: stream-failed', (_what, garbage) =>
     inWorld(async (world) => {
-      const hand = await prepared(world, step, flags);
+      const hand = await prepared(world, flags);
       (await attach(hand)).write(garbage);
       await expectGivenUp(world, hand, 'stream-failed');
     }),
@@ -146,7 +141,7 @@ describe.each(transports)('a %s stream', (_transport, step, flags) => {
 
   it('that ends after a few bytes: the migration fails and leaves nothing behind', () =>
     inWorld(async (world) => {
-      const hand = await prepared(world, step, flags);
+      const hand = await prepared(world, flags);
       (await attach(hand)).end(Buffer.from('5145564d', 'hex'));
       await expectGivenUp(world, hand, 'stream-failed');
     }));

@@ -88,3 +88,26 @@ export function struckAt(name: PointName, mode: Mode): Struck[] {
   if (side === 'destination') return ['destination-agent'];
   return [driver === true && isManaged(mode) ? 'client' : 'source-agent'];
 }
+
+/** The lines of the restart table (handover-and-faults, Restart of an agent), each with the points at which its agent is ended. */
+const restartTable = {
+  'the source agent in begin3': ['S0', 'S1', 'S2', 'S3', 'S4', 'S5'],
+  'the source agent in perform3, without a permit': ['S6', 'S7', 'S8', 'S9', 'S10', 'S11', 'S12', 'S13'],
+  'the source agent in perform3_done': ['S14', 'S15', 'S16', 'S17', 'S18'],
+  'the source agent in confirm3': ['S19', 'S20', 'S21'],
+  'the destination agent in prepare, not loaded': ['D0', 'D1', 'D2', 'D3', 'D4', 'D5', 'D6', 'D7', 'D8', 'D9', 'D10', 'D11'],
+  'the destination agent in finish3, the record open, loaded': ['D12', 'D13', 'D14'],
+  'the destination agent while committing, no cont sent': ['D15'],
+  'the destination agent while committing, the guest runs': ['D16', 'D17'],
+  'the destination agent, committed': ['D18', 'D19', 'D20'],
+} as const satisfies Record<string, readonly PointName[]>;
+
+/** What is restarted in which phase when a process is ended at a point. */
+export function restartOf(name: PointName, mode: Mode): string {
+  const [struck] = struckAt(name, mode);
+  if (struck === 'client') return 'the client that drives';
+  if (struck === 'source-relay') return 'a relay';
+  const line = Object.entries(restartTable).find(([, points]) => points.some((point) => point === name));
+  if (line === undefined) throw new Error(`the point ${name} is of no line of the restart table`);
+  return line[0];
+}

@@ -1,7 +1,7 @@
 import { describe, it } from 'vitest';
 import { type Mode, modes } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
-import { isMet, type PointName, pointNames } from './fault-points.js';
+import { isMet, type PointName, pointNames, restartOf } from './fault-points.js';
 import { strike, titleOf } from './strike.js';
 
 /** The points of Finish and Confirm are met in every mode; the others take the modes in turn. */
@@ -33,8 +33,12 @@ const cases = pointNames.flatMap((point, index) =>
   modesFor(point, index).map((mode) => ({ mode, point, kind: 'kill' }) as const),
 );
 
-describe('I11: a process that is killed at a named point and started again', () => {
-  it.each(cases.map((fault) => [titleOf(fault), fault] as const))('%s', (_title, fault) =>
+/** By the lines of the restart table, so that each is seen to have its cases. */
+const lines = [...new Set(cases.map(({ point, mode }) => restartOf(point, mode)))];
+
+describe.each(lines)('I11: killed and started again: %s', (line) => {
+  const faults = cases.filter(({ point, mode }) => restartOf(point, mode) === line);
+  it.each(faults.map((fault) => [titleOf(fault), fault] as const))('%s', (_title, fault) =>
     inWorld((world) => strike(world, fault).then(() => undefined)),
   );
 });

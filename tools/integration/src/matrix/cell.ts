@@ -4,11 +4,11 @@ import { expect } from 'vitest';
 import { auditOf } from '../checks/audit.js';
 import { expectTidy } from '../checks/expect-settled.js';
 import { expectOneLife } from '../checks/life.js';
+import { configurationOn, keptOf } from '../checks/on-disk.js';
 import { untilSettled } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import { type Mode, migrate, type Run } from '../world/run.js';
 import type { World } from '../world/world.js';
-import { configurationOn, earlierConfiguration, validatedOn } from './configurations.js';
 import { type Outcome, outcomeOf, type Row } from './rows.js';
 
 /** One cell of the matrix: the guest goes over from where it is, and everything that the row promises is looked at. It runs on afterwards. */
@@ -65,7 +65,8 @@ async function expectTarget(world: World, run: Run, { guest, configThere }: Outc
   const arrived = await eventually(() => client.domain(world.uuid), 5_000);
   const reason = guest === 'paused' ? 'user' : 'migrated';
   expect(arrived).toMatchObject({ state: guest, reason, persistent: configThere, job: null, migrationId: null });
-  const validated = await validatedOn(run.to, run.id);
+  // The definition that Prepare has checked and started the guest from.
+  const validated = (await keptOf(run.to, run.id, 'incoming')).domain.xml;
   expect((await client.domainXml(world.uuid)).xml, 'the live definition on the target').toBe(validated);
   expect(await configurationOn(world, run.to), 'the configuration on the target').toBe(configThere ? validated : null);
   expect(await auditOf(world, run.to, await world.qemuOn(run.to)), 'the audit of the target').toEqual(['start migrated']);
@@ -83,4 +84,9 @@ async function expectGuest(world: World, { guest }: Outcome): Promise<void> {
   }
   await world.moreTicks();
   expectOneLife(world);
+}
+
+/** Another configuration of the same domain, which can be told from any that the product writes. */
+function earlierConfiguration(world: World): string {
+  return world.xml.replace('<memory', '<description>of before</description><memory');
 }

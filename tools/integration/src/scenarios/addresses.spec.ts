@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { expectProblem } from '../bad-input/ask.js';
-import { ByHand, changedCookie } from '../bad-input/by-hand.js';
-import { expectUntouched } from '../bad-input/untouched.js';
 import { expectSettled } from '../checks/expect-settled.js';
+import { expectProblem } from '../steps/ask.js';
+import { ByHand, changedCookie } from '../steps/by-hand.js';
+import { expectUntouched } from '../steps/untouched.js';
 import { migrate, modes } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 

@@ -1,15 +1,15 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Host, isStopped } from '@vmferry/lab';
+import { type Host, isStopped, processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
-import { untilSettled } from '../checks/resources.js';
+import { untilSettled, untilSource } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
+import { proxyTo } from '../world/proxy.js';
 import { migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
-import type { World } from '../world/world.js';
+import { World } from '../world/world.js';
 import { expectSecond, modesOf } from './scenario.js';
-import { swallowAnswersOf } from './swallowing-proxy.js';
 
 const inWorld = sharedWorld();
 
@@ -20,6 +20,12 @@ async function frozenSource(world: World, point: 'S12' | 'S14', mode: ReturnType
   const run = migrate(world, { mode });
   await eventually(() => expect(isStopped(source.pid), `${point} was met`).toBe(true));
   return run;
+}
+
+/** The QEMU that the guest is coming in to. */
+async function incomingQemu(world: World, { from }: Run): Promise<number> {
+  const source = await world.qemuOn(from);
+  return processesOf(world.uuid).find((pid) => pid !== source) ?? 0;
 }
 
 /** All processes of a host at once, its QEMU among them; what is on disk then is of an earlier boot. */
@@ -54,7 +60,7 @@ async function untilHeldUnpermitted(run: Run): Promise<void> {
 describe('around the handover', () => {
   it.each(modesOf(0))('I1: %s: the reply of Finish is lost on the way', (mode) =>
     inWorld(async (world) => {
-      const proxy = await swallowAnswersOf('finish', world.there.destination.url);
+      const proxy = await proxyTo(world.there.destination.url, (asked) => asked.endsWith('/finish'));
       try {
         await expectSettled(world, migrate(world, { mode, via: proxy.url }), 'destination');
         expect(proxy.swallowed(), 'replies of Finish that were lost').toBeGreaterThan(0);
@@ -106,4 +112,47 @@ describe('around the handover', () => {
         await expectSecond(world, mode, false);
       }),
   );
+
+  it('I2: the destination host is rebooted after it has loaded and before it commits: the source runs on', () =>
+    inWorld(async (world) => {
+      const { destination } = world.there;
+      await world.arm(destination, 'D13=freeze');
+      const run = migrate(world, { mode: 'p2p-tunnelled' });
+      await eventually(() => expect(isStopped(destination.pid), 'D13 was met').toBe(true));
+      await reboot(world, run.to, await incomingQemu(world, run));
+      await expectSettled(world, run, 'source');
+      await expectSecond(world, 'p2p-tunnelled', false);
+    }));
+});
+
+describe('Restart of an agent: the destination while committing, its QEMU gone', () => {
+  it('I2: nobody knows whether the guest ran: the record says unknown, and the source keeps its copy paused for a person', async () => {
+    const world = await World.open();
+    try {
+      const { destination } = world.there;
+      await world.arm(destination, 'D16=freeze');
+      const run = migrate(world, { mode: 'p2p-direct' });
+      await eventually(() => expect(isStopped(destination.pid), 'D16 was met').toBe(true));
+      const qemu = await incomingQemu(world, run);
+      await destination.kill();
+      process.kill(qemu, 'SIGKILL');
+      await destination.start();
+      const told = await untilSource(run, ({ state, outcome }) => state === 'NEEDS_ATTENTION' && outcome === 'unknown');
+      expect(told.guest.runningOn).toBe('unknown');
+      const there = await run.to.destinationClient().migration(run.id);
+      expect(there).toMatchObject({ state: 'NEEDS_ATTENTION', outcome: 'unknown' });
+      const source = run.from.sourceClient();
+      expect(await source.domain(world.uuid)).toMatchObject({ state: 'paused', reason: 'migration', migrationId: run.id });
+      const before = world.ticks.length;
+      // A restart does not let the guest go on either.
+      await run.from.source.kill();
+      await run.from.source.start();
+      await untilSource(run, ({ state }) => state === 'NEEDS_ATTENTION');
+      expect(await source.domain(world.uuid)).toMatchObject({ state: 'paused', reason: 'migration' });
+      expect(world.ticks.length).toBe(before);
+      expect(processesOf(world.uuid)).toEqual([await world.qemuOn(run.from)]);
+    } finally {
+      await world.close({ keep: false });
+    }
+  });
 });

@@ -2,18 +2,18 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
-import { expectProblem } from '../bad-input/ask.js';
-import { changedCookie } from '../bad-input/by-hand.js';
-import { ByHandV2 } from '../bad-input/by-hand-v2.js';
 import { expectSettled } from '../checks/expect-settled.js';
 import { untilSource } from '../checks/resources.js';
 import { type FaultCase, strike, titleOf } from '../faults/strike.js';
+import { expectProblem } from '../steps/ask.js';
+import { changedCookie } from '../steps/by-hand.js';
+import { ByHandV2 } from '../steps/by-hand-v2.js';
 import { eventually } from '../world/eventually.js';
+import { proxyTo } from '../world/proxy.js';
 import { endless, type Mode, migrate, modes } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
 import { expectSecond } from './scenario.js';
-import { swallowAnswersOf } from './swallowing-proxy.js';
 
 /*
  * Destinations that offer v2 alone. The drivers are those of every other suite: what the destination offers makes their migrations of v2.
@@ -47,7 +47,7 @@ describe('a destination that offers v2 alone', () => {
 
   it.each(['managed-direct', 'p2p-tunnelled'] as const)('I1: %s: the reply of Finish2 is lost on the way', (mode) =>
     inWorld(async (world) => {
-      const proxy = await swallowAnswersOf('finish2', world.there.destination.url);
+      const proxy = await proxyTo(world.there.destination.url, (asked) => asked.endsWith('/finish2'));
       try {
         await expectSettled(world, migrate(world, { mode, via: proxy.url }), 'destination');
         expect(proxy.swallowed(), 'replies of Finish2 that were lost').toBeGreaterThan(0);

@@ -1,9 +1,9 @@
 import type { MigrationResource } from '@vmferry/api';
 import { processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
-import { ask, expectProblem } from '../bad-input/ask.js';
 import { expectSettled } from '../checks/expect-settled.js';
 import { untilSource } from '../checks/resources.js';
+import { ask, expectProblem } from '../steps/ask.js';
 import { migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';

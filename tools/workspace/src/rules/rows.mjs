@@ -1,12 +1,17 @@
 import { repositoryFiles, textOf } from './files.mjs';
 
 const rowCount = 58;
+const range = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => `S${first + index}`);
+
+/** Rows of what is not built yet, migration to a file: only reported. Each of the others has a test, or the check fails. */
+const later = [...range(51, 54), 'S57'];
+
 /** A test or suite whose name begins with row ids: `S46: ...`, or `S50, S56: ...` for one that proves several. */
 const title = /\b(?:it|test|describe)(?:\.[^('"`]*(?:\([^)]*\))?)?\(\s*['"`]((?:S\d+(?:, |\/| and )?)+):/g;
 
 /** Which rows of the requirements (S1 to S58) a test claims by the beginning of its name. A row that does not exist is a fault. */
-export function readRows() {
-  const filesOf = new Map(Array.from({ length: rowCount }, (_, index) => [`S${index + 1}`, new Set()]));
+function readRows() {
+  const filesOf = new Map(range(1, rowCount).map((id) => [id, new Set()]));
   const faults = [];
   for (const path of repositoryFiles().filter((file) => /\.(?:spec|sweep)\.(?:ts|mjs)$/.test(file))) {
     for (const [, ids = ''] of textOf(path).matchAll(title)) {
@@ -19,9 +24,19 @@ export function readRows() {
   return { filesOf, faults };
 }
 
-/** Not a rule but a list: the rows whose tests are still missing. */
+function missing() {
+  return [...readRows().filesOf].flatMap(([id, files]) => (files.size === 0 ? [id] : []));
+}
+
+/** Every row of what is built has a test whose name begins with its id. */
+export function rowsRule() {
+  const without = missing().filter((id) => !later.includes(id));
+  return [...readRows().faults, ...without.map((id) => `the row ${id} has no test: begin the name of one with its id`)];
+}
+
+/** The rows without a test, those of later work too. */
 export function describeRows() {
-  const { filesOf } = readRows();
-  const missing = [...filesOf].flatMap(([id, files]) => (files.size === 0 ? [id] : []));
-  return `${rowCount - missing.length} of ${rowCount} rows have a test${missing.length === 0 ? '' : `; without: ${missing.join(' ')}`}`;
+  const without = missing();
+  const told = without.map((id) => (reported.includes(id) ? `${id} (of the migration protocol)` : id));
+  return `${rowCount - without.length} of ${rowCount} rows have a test${told.length === 0 ? '' : `; without: ${told.join(' ')}`}`;
 }

@@ -34,8 +34,9 @@ export class ByHand {
     return this.#step(this.source, 'begin', { domain: this.world.name, flags: ['LIVE'], ...change });
   }
 
-  prepare(change: Change = {}, step = 'prepare'): Promise<Answer> {
+  prepare(change: Change = {}, step?: 'prepare' | 'prepare-tunnel'): Promise<Answer> {
     const { nonce, cookie, xml, flags } = this.begun;
+    step ??= flags.includes('TUNNELLED') ? 'prepare-tunnel' : 'prepare';
     return this.#step(this.destination, step, { nonce, cookie, xml, flags, ...change });
   }
 

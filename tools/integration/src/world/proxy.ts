@@ -2,21 +2,29 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface SwallowingProxy {
+export interface RecordingProxy {
   readonly url: string;
+  /** What was asked of it, such as `POST /v1/sessions`, in order. */
+  readonly requests: readonly string[];
   /** How many answers it has kept to itself. */
   readonly swallowed: () => number;
   close(): Promise<void>;
 }
 
-/** Passes every request on to `target` and every answer back, but for the answers of `step`: those are taken, and their connection is broken. */
-export async function swallowAnswersOf(step: string, target: string): Promise<SwallowingProxy> {
+/**
+ * Passes every request on to `target` and every answer back, but for the answers of the requests that `swallows` accepts: what they ask for is
+ * done, and their connection is broken.
+ */
+export async function proxyTo(target: string, swallows: (request: string) => boolean = () => false): Promise<RecordingProxy> {
+  const requests: string[] = [];
   let swallowed = 0;
   const server = http.createServer((request, response) => {
-    const { method, url = '/', headers } = request;
+    const { method = '', url = '/', headers } = request;
+    const asked = `${method} ${url}`;
+    requests.push(asked);
     const onward = http.request(new URL(url, target), { method, headers, agent: false }, (answer) => {
-      if (url.endsWith(`/${step}`)) {
-        // The whole answer first: the step has been done then.
+      if (swallows(asked)) {
+        // The whole answer first: what was asked for has been done then.
         answer.resume().once('end', () => {
           swallowed += 1;
           response.destroy();
@@ -34,6 +42,7 @@ export async function swallowAnswersOf(step: string, target: string): Promise<Sw
   const { port } = server.address() as AddressInfo; // A TCP server that listens has one.
   return {
     url: `http://127.0.0.1:${port}`,
+    requests,
     swallowed: () => swallowed,
     async close() {
       server.closeAllConnections();
