@@ -25,8 +25,9 @@ import {
 } from '@vmferry/service';
 import type { DestinationContext } from './context.js';
 import { incomingJournal } from './incoming/incoming-journal.js';
-import { Incomings } from './incoming/incomings.js';
+import { Incomings, recordsMax } from './incoming/incomings.js';
 import { Listening } from './incoming/listening.js';
+import { tombstonesMax } from './incoming/tombstones.js';
 import { recordRoutes } from './routes/record-routes.js';
 import { stepRoutes } from './routes/step-routes.js';
 import { streamRoute } from './routes/stream-route.js';
@@ -66,6 +67,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
       suffix: '.incoming.json',
       parse: (value) => incomingJournal.parse(value),
       version: 1,
+      countMax: recordsMax + tombstonesMax,
       report: (fault) => log.error('a record cannot be read and was set aside', { ...fault }),
     }),
     configs: host.state.configs,

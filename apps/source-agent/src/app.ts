@@ -27,8 +27,8 @@ import type { SourceContext } from './context.js';
 import { Adoption } from './domains/adoption.js';
 import { Domains } from './domains/domains.js';
 import { Lifecycle } from './domains/lifecycle.js';
-import { outgoingJournal } from './outgoing/outgoing-journal.js';
-import { Outgoings } from './outgoing/outgoings.js';
+import { type OutgoingJournal, outgoingJournal } from './outgoing/outgoing-journal.js';
+import { journalsMax, Outgoings } from './outgoing/outgoings.js';
 import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { adoptionRoute } from './routes/domain-routes.js';
 import { migrateRoute, migrationRoutes } from './routes/migration-routes.js';
@@ -57,13 +57,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     protocols: new Protocols(protocols, host.locks),
     peers,
     guestHost: host.guestHost,
-    journals: new DocumentStore({
-      dir: host.state.folders.migrations,
-      suffix: '.outgoing.json',
-      parse: (value) => outgoingJournal.parse(value),
-      version: 1,
-      report,
-    }),
+    journals: journalsOf(host.state, report),
     configs: host.state.configs,
     locks: host.locks,
     auditor: host.auditor,
@@ -112,11 +106,16 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   return { service, url, close: () => host.close() };
 }
 
+type Report = ConstructorParameters<typeof DocumentStore>[0]['report'];
+
+function journalsOf({ folders }: HostState, report: Report): DocumentStore<OutgoingJournal> {
+  const parse = (value: unknown) => outgoingJournal.parse(value);
+  const bounds = { countMax: journalsMax, version: 1 };
+  return new DocumentStore({ dir: folders.migrations, suffix: '.outgoing.json', parse, ...bounds, report });
+}
+
 /** The decisions of this host's destination-agent, read from its own documents: the record on disk is the truth. */
-function incomingDecisions(
-  { folders }: HostState,
-  report: ConstructorParameters<typeof DocumentStore>[0]['report'],
-): (key: MigrationKey) => Promise<Decision | null> {
+function incomingDecisions({ folders }: HostState, report: Report): (key: MigrationKey) => Promise<Decision | null> {
   const decided = z.object({ record: z.object({ decision: z.enum(['open', 'committing', 'committed', 'aborted', 'unknown']) }) });
   const records = new DocumentStore({
     dir: folders.migrations,

@@ -51,7 +51,7 @@ const resource = (generation: number) => ({
   parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 300 },
   progress: null,
   cancel: null,
-  timeouts: null,
+  timeouts: { totalSeconds: null, secondsPerGib: null, stallSeconds: null, action: 'cancel' },
   forceComplete: null,
   held: null,
   error: null,

@@ -77,6 +77,7 @@ const finishProblems = [
   'monitor-timeout',
   'guest-gone',
   'peer-protocol',
+  'state-unreadable',
   'state-unwritable',
 ] as const;
 

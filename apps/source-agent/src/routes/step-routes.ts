@@ -78,6 +78,7 @@ const performProblems: ErrorCode[] = [
   'guest-gone',
   'monitor-failed',
   'monitor-timeout',
+  'state-unreadable',
   'state-unwritable',
 ];
 
