@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noFaults } from '@vmferry/seams';
@@ -29,6 +29,15 @@ it('gives both agents of a host one identity, and each its own lock', async () =
   const successor = await openHost('source-agent', optionsOf(), noFaults, log);
   await successor.close();
   await destination.close();
+});
+
+it('removes what a probe of its earlier life has left, and of nobody else, and leaves nothing of its own', async () => {
+  const names = ['source-agent.probe-abcdef', 'destination-agent.probe-abcdef', 'guest'];
+  for (const name of names) await mkdir(join(folder, 'run', name, 'm'), { recursive: true });
+  const host = await openHost('source-agent', optionsOf(), noFaults, log);
+  await host.guestHost.capabilities({ type: 'qemu' });
+  expect((await readdir(join(folder, 'run'))).sort()).toEqual(names.slice(1).sort());
+  await host.close();
 });
 
 it('asks an emulator once, and again when it has failed', async () => {

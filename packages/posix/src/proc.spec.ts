@@ -4,7 +4,7 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { lockedFiles, openFilesMax, processExecutable, residentKib } from './proc.js';
+import { lockedFiles, processExecutable, residentKib } from './proc.js';
 
 let child: ChildProcess;
 beforeEach(async () => {
