@@ -26,8 +26,9 @@ import {
 } from '@vmferry/service';
 import type { DestinationContext } from './context.js';
 import { type IncomingJournal, incomingJournal } from './incoming/incoming-journal.js';
-import { Incomings } from './incoming/incomings.js';
+import { Incomings, recordsMax } from './incoming/incomings.js';
 import { Listening } from './incoming/listening.js';
+import { tombstonesMax } from './incoming/tombstones.js';
 import { checkRoute } from './routes/check-route.js';
 import { recordRoutes } from './routes/record-routes.js';
 import { stepRoutes } from './routes/step-routes.js';
@@ -120,6 +121,7 @@ function recordsOf({ folders }: HostState, log: Log): DocumentStore<IncomingJour
     suffix: '.incoming.json',
     parse: (value) => incomingJournal.parse(value),
     version: 1,
+    countMax: recordsMax + tombstonesMax,
     report: (fault) => log.error('a record cannot be read and was set aside', { ...fault }),
   });
 }

@@ -28,7 +28,7 @@ import { Adoption } from './domains/adoption.js';
 import { Domains } from './domains/domains.js';
 import { Lifecycle } from './domains/lifecycle.js';
 import { type OutgoingJournal, outgoingJournal } from './outgoing/outgoing-journal.js';
-import { Outgoings } from './outgoing/outgoings.js';
+import { journalsMax, Outgoings } from './outgoing/outgoings.js';
 import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { adoptionRoute } from './routes/domain-routes.js';
 import { checkRoute, migrateRoute, migrationRoutes } from './routes/migration-routes.js';
@@ -113,7 +113,8 @@ type Report = ConstructorParameters<typeof DocumentStore>[0]['report'];
 
 function journalsOf({ folders }: HostState, report: Report): DocumentStore<OutgoingJournal> {
   const parse = (value: unknown) => outgoingJournal.parse(value);
-  return new DocumentStore({ dir: folders.migrations, suffix: '.outgoing.json', parse, version: 1, report });
+  const bounds = { countMax: journalsMax, version: 1 };
+  return new DocumentStore({ dir: folders.migrations, suffix: '.outgoing.json', parse, ...bounds, report });
 }
 
 /** What comes in to this host, read from its destination-agent's own documents: the record on disk is the truth. */

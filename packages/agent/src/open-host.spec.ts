@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noFaults } from '@vmferry/seams';
@@ -36,6 +36,15 @@ it('refuses a runtime folder in which the sockets of a guest would not fit, and 
   const tooLong = openHost('source-agent', { ...optionsOf(), runtimeDir: runtimeDir(61) }, noFaults, log);
   await expect(tooLong).rejects.toMatchObject({ code: 'invalid-argument' });
   const host = await openHost('source-agent', { ...optionsOf(), runtimeDir: runtimeDir(60) }, noFaults, log);
+  await host.close();
+});
+
+it('removes what a probe of its earlier life has left, and of nobody else, and leaves nothing of its own', async () => {
+  const names = ['source-agent.probe-abcdef', 'destination-agent.probe-abcdef', 'guest'];
+  for (const name of names) await mkdir(join(folder, 'run', name, 'm'), { recursive: true });
+  const host = await openHost('source-agent', optionsOf(), noFaults, log);
+  await host.guestHost.capabilities({ type: 'qemu' });
+  expect((await readdir(join(folder, 'run'))).sort()).toEqual(names.slice(1).sort());
   await host.close();
 });
 

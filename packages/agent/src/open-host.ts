@@ -51,7 +51,7 @@ export async function openHost(
     log.error('lines that are no events were left out', { ...fault }),
   );
   const events = new LifecycleEvents({ kept, clock, hostName: state.identity.hostName, log });
-  const capabilities = new CapabilityCache(clock, options.emulator);
+  const capabilities = await CapabilityCache.open({ clock, emulator: options.emulator, runtimeDir: options.runtimeDir, app });
   // The first guest should not wait for the probe; what it finds wrong is told to whoever needs it.
   capabilities.of({ type: 'qemu' }).catch((error: unknown) => log.error('this host has no usable QEMU', { error }));
   const guestHost: GuestHost = {

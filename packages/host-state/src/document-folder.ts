@@ -1,7 +1,7 @@
-import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
-import { createDurably, removeDurably, syncFolder, writeDurably, writerOfTemporary } from '@vmferry/locking';
+import { createDurably, removeDurably, sweepTemporaries, syncFolder, writeDurably } from '@vmferry/locking';
 import { type FaultPoints, noFaults } from '@vmferry/seams';
 
 /** Told once for each file that was set aside, so that a person gets to see it. */
@@ -183,12 +183,7 @@ export class DocumentFolder<T> {
     await makeFolder(this.#options.dir);
     for (const name of await this.#names()) this.#known.add(name);
     const folders = this.#nested ? [...this.#known].map((name) => join(this.#options.dir, name)) : [this.#options.dir];
-    for (const folder of folders) {
-      for (const entry of await entries(folder)) {
-        const writer = writerOfTemporary(entry);
-        if (writer !== null && !isRunning(Number(writer))) await rm(join(folder, entry), { force: true });
-      }
-    }
+    for (const folder of folders) await sweepTemporaries(folder, Number);
   }
 
   /** May a document of this name be made? Looks on disk before it says full, for another process may have removed some. */
@@ -304,13 +299,4 @@ async function exists(path: string): Promise<boolean> {
 
 function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return !isErrno(error, 'ESRCH');
-  }
 }

@@ -39,11 +39,13 @@ export async function probe(o: {
   readonly emulator?: string;
   readonly clock: Clock;
   readonly kvm: boolean;
+  /** Where its folder is made, six letters behind this; it goes with the probe, unless this process is killed meanwhile. */
+  readonly folderPrefix?: string;
 }): Promise<Capabilities> {
   const { emulator = emulatorDefault, clock } = o;
   if (!isAbsolute(emulator))
     throw new VmferryError('invalid-argument', `The emulator is given by an absolute path, not as "${emulator}".`);
-  const folder = await mkdtemp(join(tmpdir(), 'vmferry-probe-'));
+  const folder = await mkdtemp(o.folderPrefix ?? join(tmpdir(), 'vmferry-probe-'));
   try {
     const asked = await askEmulator(emulator, folder, clock);
     const missing = capabilitiesNeeded.filter((name) => !asked.migrationCapabilities.includes(name));

@@ -1,5 +1,5 @@
 import { closeSync, fsync, openSync, renameSync, writeFileSync } from 'node:fs';
-import { link, rm } from 'node:fs/promises';
+import { link, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { VmferryError } from '@vmferry/errors';
@@ -21,7 +21,7 @@ export function writeDurably(path: string, text: string, writer: string, faults:
 export function createDurably(path: string, text: string, writer: string, faults: FaultPoints): Promise<void> {
   return publish(path, text, writer, faults, async (temporary) => {
     await link(temporary, path).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (!hasCode(error, 'EEXIST')) throw error;
     });
     await rm(temporary);
   });
@@ -61,8 +61,34 @@ function temporaryName(name: string, writer: string): string {
   return `.${name}.${writer}.tmp`;
 }
 
+/** Removes what writers that have ended have left half-written in `folder`; `pidOf` tells a writer's process, null when it is none of ours. */
+export async function sweepTemporaries(folder: string, pidOf: (writer: string) => number | null): Promise<void> {
+  // A folder that another process has removed meanwhile holds nothing.
+  const entries = await readdir(folder).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return [];
+    throw error;
+  });
+  for (const entry of entries) {
+    const writer = writerOfTemporary(entry);
+    const pid = writer === null ? null : pidOf(writer);
+    if (pid !== null && !isRunning(pid)) await rm(join(folder, entry), { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Of another user is a process, too.
+    return !hasCode(error, 'ESRCH');
+  }
+}
+
+const hasCode = (error: unknown, code: string): boolean => error instanceof Error && 'code' in error && error.code === code;
+
 /** The writer of a temporary file, or null when `name` is not the name of one. */
-export function writerOfTemporary(name: string): string | null {
+function writerOfTemporary(name: string): string | null {
   return /^\..+\.([A-Za-z0-9-]+)\.tmp$/.exec(name)?.[1] ?? null;
 }
 

@@ -44,6 +44,16 @@ async function end(process: ChildProcess): Promise<void> {
   await closed;
 }
 
+it('opening removes what a killed agent of this host has left half-written, and nothing of others', async () => {
+  const dead = spawn('true');
+  await once(dead, 'close');
+  const left = `.vm-${vm}.json.${A}-${dead.pid}.tmp`;
+  const kept = [`.vm-${vm}.json.${A}-1.tmp`, `.vm-${vm}.json.${B}-${dead.pid}.tmp`, `vm-${vm}.lk`];
+  for (const name of [left, ...kept]) writeFileSync(join(folder, name), '{');
+  await open(A);
+  expect(readdirSync(folder).sort()).toEqual(kept.sort());
+});
+
 describe('scope host', () => {
   const handover = (offered: LockState | null): LeaseHandover => ({
     vm,

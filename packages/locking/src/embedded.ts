@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
 import { type Clock, type FaultPoints, noFaults } from '@vmferry/seams';
-import { writeDurably } from './durable-file.js';
+import { sweepTemporaries, writeDurably } from './durable-file.js';
 import { formatRecord, type LeaseRecord, readRecord } from './lease-record.js';
 import { acquired, adopted, broken, type LeaseRule, released, transferred } from './lease-rules.js';
 import { isLive, type LiveProcess, namedProcess, nameProcess, takeLiveLock } from './live-lock.js';
@@ -53,8 +53,9 @@ export class EmbeddedLocks implements LockDriver {
   static async open(options: EmbeddedOptions): Promise<EmbeddedLocks> {
     try {
       await mkdir(options.folder, { recursive: true, mode: 0o700 });
+      await sweepTemporaries(options.folder, (writer) => pidOfWriter(writer, options.hostUuid));
     } catch (error) {
-      throw new VmferryError('lease-unavailable', `The lock folder ${options.folder} cannot be made.`, { cause: error });
+      throw new VmferryError('lease-unavailable', `The lock folder ${options.folder} cannot be opened.`, { cause: error });
     }
     return new EmbeddedLocks(options);
   }
@@ -217,8 +218,13 @@ export class EmbeddedLocks implements LockDriver {
     return Promise.all(resources.map((resource) => readRecord(this.#recordPath(resource), resource)));
   }
 
+  /** In a shared folder a pid alone could be another host's. */
+  get #writer(): string {
+    return `${this.#options.hostUuid}-${process.pid}`;
+  }
+
   #write(resource: ResourceId, record: LeaseRecord): Promise<void> {
-    return writeDurably(this.#recordPath(resource), formatRecord(resource, record), this.#options.hostUuid, this.#faults);
+    return writeDurably(this.#recordPath(resource), formatRecord(resource, record), this.#writer, this.#faults);
   }
 
   /** One operation at a time in this process, and the mutexes against the others. */
@@ -254,6 +260,11 @@ export class EmbeddedLocks implements LockDriver {
     const word = /^[A-Za-z0-9-]{1,64}$/.test(key) ? key : `sha256.${createHash('sha256').update(key).digest('hex')}`;
     return join(this.#options.folder, `${kind}-${word}`);
   }
+}
+
+function pidOfWriter(writer: string, hostUuid: string): number | null {
+  const pid = writer.startsWith(`${hostUuid}-`) ? writer.slice(hostUuid.length + 1) : '';
+  return /^\d{1,10}$/.test(pid) ? Number(pid) : null;
 }
 
 export function vmResource(uuid: string): ResourceId {

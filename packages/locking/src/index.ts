@@ -1,4 +1,4 @@
-export { createDurably, removeDurably, syncFolder, writeDurably, writerOfTemporary } from './durable-file.js';
+export { createDurably, removeDurably, sweepTemporaries, syncFolder, writeDurably } from './durable-file.js';
 export { EmbeddedLocks, type EmbeddedOptions, vmResource } from './embedded.js';
 export { type LeaseHandover, reclaimLease, returnLease, takeLease } from './handover.js';
 export type { FencingProof, LockDriver, LockState, ResourceId } from './lock-driver.js';

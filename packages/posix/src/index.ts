@@ -3,7 +3,7 @@ export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from '.
 export { detachSocket, takeHandle } from './handles.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, type Owner } from './ownership.js';
-export { lockedFiles, processExecutable, residentKib } from './proc.js';
+export { lockedFiles, openFilesMax, processExecutable, residentKib } from './proc.js';
 export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime, waitPidfd } from './processes.js';
 export { sendWithFd } from './send-with-fd.js';
 export {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -51,4 +51,11 @@ print('ready',flush=True);sys.stdin.read()`;
     expect(lockedFiles(pidOf(holder))).toBeNull();
     rmSync(folder, { recursive: true });
   });
+});
+
+it('says how many files this process may have open', () => {
+  const dist = new URL('../dist/proc.js', import.meta.url).href;
+  const code = `import { openFilesMax } from ${JSON.stringify(dist)}; console.log(openFilesMax());`;
+  const { stdout } = spawnSync('sh', ['-c', `ulimit -n 321; exec "$0" --input-type=module -e '${code}'`, process.execPath]);
+  expect(Number(stdout)).toBe(321);
 });

@@ -23,6 +23,12 @@ export function lockedFiles(pid: number): readonly string[] | null {
   return paths.filter((path) => path !== null);
 }
 
+/** How many files, sockets among them, this process may have open. */
+export function openFilesMax(): number {
+  const line = /^Max open files\s+(\d+|unlimited)/m.exec(readProc('/proc/self/limits') ?? '');
+  return line === null || line[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(line[1]);
+}
+
 export function readProc(path: string): string | null {
   return ifThere(path, (file) => readFileSync(file, 'utf8'));
 }

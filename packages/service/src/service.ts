@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { VersionReply } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
+import { openFilesMax } from '@vmferry/posix';
 import type { Clock, Random } from '@vmferry/seams';
 import type { Express } from 'express';
 import { type Authenticator, isLoopback } from './authentication.js';
@@ -12,6 +13,7 @@ import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
 import { writeRawProblem } from './raw-response.js';
 import type { Route, UpgradeRoute } from './route.js';
+import { boundSlowSenders } from './slow-senders.js';
 import { type ReadyCheck, standardRoutes } from './standard-routes.js';
 import { upgradeListener } from './upgrades.js';
 
@@ -23,16 +25,22 @@ export interface ServerLimits {
   readonly keepAliveTimeoutMs: number;
   readonly headerBytesMax: number;
   readonly connectionsMax: number;
+  /** Connections that owe a request, or the rest of one. Of more than these the one that has owed for longest is closed. */
+  readonly slowSendersMax: number;
   /** How long a drain waits for requests that are being served. */
   readonly drainTimeoutMs: number;
 }
 
+/** Half of what this process may have open is for its files and its guests. */
+const connectionsMax = Math.min(8_192, Math.floor(openFilesMax() / 2));
+
 export const serverLimits: ServerLimits = {
-  headersTimeoutMs: 10_000,
-  requestTimeoutMs: 30_000,
+  headersTimeoutMs: 5_000,
+  requestTimeoutMs: 15_000,
   keepAliveTimeoutMs: 5_000,
   headerBytesMax: 16_384,
-  connectionsMax: 1_024,
+  connectionsMax,
+  slowSendersMax: Math.min(1_024, Math.floor(connectionsMax / 2)),
   drainTimeoutMs: 10_000,
 };
 
@@ -104,6 +112,7 @@ function createServer(app: Express, bounds: ServerLimits): http.Server {
     app,
   );
   server.maxConnections = bounds.connectionsMax;
+  boundSlowSenders(server, bounds.slowSendersMax);
   server.maxRequestsPerSocket = 1_000;
   return server;
 }

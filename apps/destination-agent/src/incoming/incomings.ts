@@ -31,11 +31,15 @@ import type { IncomingJournal } from './incoming-journal.js';
 import { prepare } from './prepare.js';
 import type { PrepareBody, PrepareStep } from './prepare-request.js';
 import { askPermit } from './source-question.js';
+import { Tombstones } from './tombstones.js';
 
 /** Finish's body; in v2 a cookie may be missing (S21). */
 export type FinishBody = Omit<FinishRequest, 'cookie'> & { readonly cookie?: string | null | undefined };
 
 const keptMs = 30 * 24 * 3_600 * 1_000;
+/** Records at most: a thousand a day for as long as they are kept. So many are read in 6 s at a start and take 450 MiB (ARCHITECTURE). */
+export const recordsMax = 30_000;
+const removedAtOnce = 100;
 /** How long Finish, or the acknowledgement, waits for the host's source-agent to take the domain over before it answers anyway. */
 const adoptionWaitMs = 1_000;
 /** Incoming migrations that are under way at once: each has a QEMU of its own (threats, row 13). */
@@ -49,9 +53,11 @@ export class Incomings {
   readonly #preparing = new Set<string>();
   /** Records whose first write is under way: whoever asks about the key waits for it. */
   readonly #opening = new Map<string, Promise<void>>();
+  readonly #tombstones: Tombstones;
 
   constructor(context: DestinationContext) {
     this.#context = context;
+    this.#tombstones = new Tombstones(context.clock);
   }
 
   /** Reads the records after a start; nothing is asked or answered before they are known. */
@@ -107,6 +113,7 @@ export class Incomings {
     if (this.#preparing.has(id)) throw new VmferryError('migration-exists', `A migration ${id} is being prepared already.`);
     this.#preparing.add(id);
     try {
+      await this.#refuseFull();
       return await prepare(this.#context, id, body, step, async (incoming) => {
         const { record, domain } = incoming.journal;
         if (domain !== null) this.refuseRival(record.key, domain);
@@ -239,6 +246,7 @@ export class Incomings {
       await opening;
     } catch (thrown) {
       this.#byKey.delete(name);
+      this.#tombstones.remove(name);
       if (namesake === undefined) this.#byId.delete(key.id);
       else this.#byId.set(key.id, namesake);
       throw thrown;
@@ -257,7 +265,29 @@ export class Incomings {
   #admit(incoming: Incoming): void {
     const { key } = incoming.migration.record;
     this.#byKey.set(keyName(key), incoming);
-    if (incoming.journal.domain !== null) this.#byId.set(key.id, incoming);
+    if (incoming.journal.domain === null) this.#tombstones.asked(keyName(key));
+    else this.#byId.set(key.id, incoming);
+  }
+
+  /** An agent runs for longer than records are kept: those that may go, go when there is no room left. Throws `state-unwritable`. */
+  async #refuseFull(): Promise<void> {
+    if (this.#byKey.size - this.#tombstones.size < recordsMax) return;
+    const old = [...this.#byKey].filter(([, { journal }]) => journal.domain !== null && this.#mayGo(journal));
+    // Each is a durable removal that this Prepare waits for; the next ones find more.
+    for (const [name] of old.slice(0, removedAtOnce)) await this.#remove(name);
+    if (this.#byKey.size - this.#tombstones.size < recordsMax) return;
+    const detail = `${this.#context.host.hostName} keeps ${recordsMax} records of incoming migrations, none of which may go yet: they are kept for 30 days, and until their source has acknowledged them.`;
+    throw new VmferryError('state-unwritable', detail);
+  }
+
+  /** Whoever asks about the key from now on finds none; a document that then cannot be removed is found at the next start. */
+  async #remove(name: string): Promise<void> {
+    const gone = this.#byKey.get(name);
+    this.#byKey.delete(name);
+    this.#tombstones.remove(name);
+    if (gone !== undefined && this.#byId.get(gone.migration.record.key.id) === gone)
+      this.#byId.delete(gone.migration.record.key.id);
+    await this.#context.journals.remove(name);
   }
 
   #answerAgain(known: Incoming, id: string, body: PrepareBody, step: PrepareStep): PrepareReply {
@@ -282,9 +312,11 @@ export class Incomings {
   async #orTombstone(key: MigrationKey): Promise<Incoming> {
     const known = this.#byKey.get(keyName(key));
     if (known !== undefined) {
+      if (known.journal.domain === null) this.#tombstones.asked(keyName(key));
       await this.#opening.get(keyName(key));
       return known;
     }
+    const idle = this.#tombstones.givesWay();
     const now = this.#context.clock.wall().toISOString();
     const journal: IncomingJournal = {
       version: 1,
@@ -310,7 +342,8 @@ export class Incomings {
       finishedAt: now,
     };
     const tombstone = new Incoming(this.#context, journal);
-    await this.#open(tombstone);
+    // Without a wait in between: whoever asks about the same key meanwhile meets this one.
+    await Promise.all([idle === null ? null : this.#remove(idle), this.#open(tombstone)]);
     return tombstone;
   }
 

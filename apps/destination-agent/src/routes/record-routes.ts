@@ -15,6 +15,9 @@ const params = z.strictObject({ id: migrationId });
 /** How long an answer waits for the hold rule, which may take as long as the source is silent. */
 const settleMs = 20_000;
 
+/** Of a question about a key: one that was never seen is buried durably, as long as there is room. */
+const keyProblems = ['too-many-requests', 'state-unreadable', 'state-unwritable'] as const;
+
 /** Protocol v2: whose record it is. */
 function bindRoute(incomings: Incomings): Route {
   return defineRoute({
@@ -35,7 +38,7 @@ function bindRoute(incomings: Incomings): Route {
       'peer-protocol',
       'step-mismatch',
       'migration-aborted',
-      'state-unwritable',
+      ...keyProblems,
     ],
     handler: async ({ params: { id }, body }) => ({ body: await incomings.bind(id, body) }),
   });
@@ -52,7 +55,7 @@ export function recordRoutes(incomings: Incomings): Route[] {
       params,
       body: outcomeRequest,
       reply: { status: 200, schema: outcomeReply },
-      problems: ['state-unreadable', 'state-unwritable'],
+      problems: [...keyProblems],
       handler: async ({ params: { id }, body }) => ({ body: await incomings.outcome(id, body, AbortSignal.timeout(settleMs)) }),
     }),
     bindRoute(incomings),
@@ -64,7 +67,7 @@ export function recordRoutes(incomings: Incomings): Route[] {
       params,
       body: acknowledgeRequest,
       reply: { status: 204 },
-      problems: ['state-unwritable'],
+      problems: ['state-unreadable', 'state-unwritable'],
       handler: async ({ params: { id }, body }) => {
         await incomings.acknowledge(id, body);
         return {};
@@ -78,7 +81,7 @@ export function recordRoutes(incomings: Incomings): Route[] {
       params,
       body: resolveRequest,
       reply: { status: 200, schema: migrationResource },
-      problems: ['migration-not-found', 'past-point-of-no-return'],
+      problems: ['migration-not-found', 'past-point-of-no-return', 'state-unwritable'],
       handler: async ({ params: { id }, body, principal, requestId }) => {
         const by = { principal: principal.name, requestId };
         return { body: await incomings.resolve(id, body, by, AbortSignal.timeout(settleMs)) };

@@ -78,6 +78,7 @@ const finishProblems = [
   'monitor-timeout',
   'guest-gone',
   'peer-protocol',
+  'state-unreadable',
   'state-unwritable',
 ] as const;
 

@@ -15,7 +15,6 @@ import type {
   PermitReply,
   PermitRequest,
 } from '@vmferry/api';
-import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { hasEnded, keyName, type MigrationFlags, type Protocol, parseFlags, phaseOf, stepArguments } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
@@ -32,8 +31,11 @@ import { acceptPerform } from './perform-request.js';
 /** Libvirt's default limit is 300 ms; QEMU begins at 10 ms and is raised to this only when it must (qemu-behaviour). */
 export const downtimeMsMaxDefault = 300;
 
-/** Finished migrations are told of for 30 days; what is older goes at the next start of the agent. */
+/** Finished migrations are told of for 30 days; what is older goes at the next start of the agent, or when there is no room left. */
 const keptMs = 30 * 24 * 3_600 * 1_000;
+/** Journals at most: a thousand a day for as long as they are kept, as many as a destination keeps records. */
+export const journalsMax = 30_000;
+const removedAtOnce = 100;
 
 interface BeginAs {
   readonly protocol: Protocol;
@@ -62,18 +64,25 @@ export class Outgoings {
 
   /** Reads the journals after a start; nothing is asked or answered before they are known. */
   async load(): Promise<void> {
+    // The same guests come and go: what is over shares what was read of them.
+    const ghosts = new Map<string, Domain>();
     const journals = (await this.#context.journals.list()).map(({ value }) => value);
     for (const journal of journals.sort((a, b) => a.createdAt.localeCompare(b.createdAt))) {
-      if (journal.finishedAt !== null && this.#isOld(journal.finishedAt)) {
+      if (this.#isOld(journal)) {
         await this.#context.journals.remove(keyName(journal.machine.key));
         continue;
       }
-      const domain = this.#domains.byUuid(journal.domain.uuid) ?? this.#ghost(journal);
+      const { xml } = journal.begin;
+      const known = this.#domains.byUuid(journal.domain.uuid) ?? (isOver({ journal }) ? ghosts.get(xml) : undefined);
+      const domain = known ?? this.#ghost(journal);
       const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, true);
       this.#byKey.set(keyName(outgoing.key), outgoing);
       if (!journal.forgotten) this.#byId.set(outgoing.id, outgoing);
       if (domain.guest === null) noteDeparture(this.#context, journal);
-      if (isOver(outgoing)) continue;
+      if (isOver(outgoing)) {
+        ghosts.set(xml, domain);
+        continue;
+      }
       domain.setMigration(outgoing);
       const since = new Date(journal.createdAt);
       const phase = phaseOf(journal.machine.stage);
@@ -314,6 +323,7 @@ export class Outgoings {
     const key = { id, nonce: as.nonce ?? random.hex(16) };
     const permit = random.hex(16);
     const cookie = await beginCookie(this.#context, domain, key, permit);
+    await this.#makeRoom();
     const journal: OutgoingJournal = {
       version: 1,
       machine: {
@@ -411,8 +421,19 @@ export class Outgoings {
     throw new VmferryError('peer-protocol', `The migration ${outgoing.id} is of ${begun}; this step is of ${protocol}.`);
   }
 
-  #isOld(finishedAt: string): boolean {
-    return this.#context.clock.wall().getTime() - Date.parse(finishedAt) > keptMs;
+  #isOld({ finishedAt }: OutgoingJournal): boolean {
+    return finishedAt !== null && this.#context.clock.wall().getTime() - Date.parse(finishedAt) > keptMs;
+  }
+
+  /** An agent runs for longer than journals are kept. When none may go, the store refuses the one that is over its bound. */
+  async #makeRoom(): Promise<void> {
+    if (this.#byKey.size < journalsMax) return;
+    const old = [...this.#byKey].filter(([, { journal }]) => this.#isOld(journal));
+    for (const [name, { id }] of old.slice(0, removedAtOnce)) {
+      this.#byKey.delete(name);
+      this.#byId.delete(id);
+      await this.#context.journals.remove(name);
+    }
   }
 
   /** Throws `migration-exists`. */
@@ -425,14 +446,12 @@ export class Outgoings {
   }
 
   /** A domain that is gone from this host, for the story of a migration that took it away. */
-  #ghost(journal: OutgoingJournal): Domain {
-    const xml = journal.begin.xml;
-    parseDomain(xml);
-    return new Domain(this.#context, { config: null, live: xml }, () => undefined);
+  #ghost({ begin }: OutgoingJournal): Domain {
+    return new Domain(this.#context, { config: null, live: begin.xml }, () => undefined);
   }
 }
 
-function isOver({ journal }: Outgoing): boolean {
+function isOver({ journal }: Pick<Outgoing, 'journal'>): boolean {
   return hasEnded(journal.machine) && journal.finishedAt !== null;
 }
 

@@ -79,6 +79,7 @@ const performProblems: ErrorCode[] = [
   'guest-gone',
   'monitor-failed',
   'monitor-timeout',
+  'state-unreadable',
   'state-unwritable',
 ];
 
