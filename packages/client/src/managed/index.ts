@@ -1,3 +1,4 @@
 export type { DestinationEnd, SourceEnd } from './ends.js';
 export { ManagedMigration, type ManagedMigrationOptions } from './managed-migration.js';
 export type { ManagedRequest } from './managed-steps.js';
+export { checkSides } from './preconditions.js';
