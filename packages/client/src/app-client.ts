@@ -7,6 +7,7 @@ import {
   versionReply,
   z,
 } from '@vmferry/api';
+import { VmferryError } from '@vmferry/errors';
 import { Caller, type CallOptions, type ClientOptions } from './caller.js';
 import { type LifecycleOptions, lifecycleEvents } from './lifecycle-events.js';
 
@@ -27,8 +28,16 @@ export class AppClient {
     return this.caller.baseUrl;
   }
 
-  version(options: CallOptions = {}): Promise<VersionReply> {
-    return this.caller.call({ method: 'get', path: '/version', reply: versionReply, ...options });
+  /** Every app says it to everybody: who refuses is none of ours, which is 'peer-nonsense', or about to end. */
+  async version(options: CallOptions = {}): Promise<VersionReply> {
+    try {
+      return await this.caller.call({ method: 'get', path: '/version', reply: versionReply, ...options });
+    } catch (thrown) {
+      if (!(thrown instanceof VmferryError) || thrown.code.startsWith('peer-') || options.signal?.aborted === true) throw thrown;
+      const detail = `${this.baseUrl} does not say what it is: ${thrown.message} (${thrown.code})`;
+      const code = thrown.row.retryable ? 'peer-unreachable' : 'peer-nonsense';
+      throw new VmferryError(code, detail, { cause: thrown, data: { url: this.baseUrl } });
+    }
   }
 }
 

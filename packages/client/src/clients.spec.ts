@@ -81,6 +81,15 @@ describe('what goes wrong', () => {
     expect(await asked((_heard, res) => answer(res))).toMatchObject({ code: 'peer-nonsense' });
   });
 
+  it.each([
+    ['not-found', 404, 'peer-nonsense'],
+    ['draining', 503, 'peer-unreachable'],
+  ] as const)('an app that answers %s to /version, with status %i, is %s', async (code, status, told) => {
+    const app = await scriptedApp((_heard, res) => problem(res, status, code, 'No.'));
+    const asking = new DestinationAgentClient(app.url).version();
+    await expect(asking).rejects.toMatchObject({ code: told, message: `${app.url} does not say what it is: No. (${code})` });
+  });
+
   it('no answer is peer-unreachable with its URL', async () => {
     expect(await asked((_heard, res) => res.destroy())).toMatchObject({
       code: 'peer-unreachable',

@@ -1,6 +1,6 @@
 export type { CallOptions, ClientOptions } from './caller.js';
 export { DestinationAgentClient } from './destination-agent-client.js';
-export { HeldSession, ManagedMigration, type ManagedMigrationOptions, type ManagedRequest } from './managed/index.js';
+export { checkSides, HeldSession, ManagedMigration, type ManagedMigrationOptions, type ManagedRequest } from './managed/index.js';
 export type { MigrationFilter, MigrationWait } from './migration-client.js';
 export { type OpenedStream, type OpenStreamOptions, openStream } from './open-stream.js';
 export { RelayClient } from './relay-client.js';

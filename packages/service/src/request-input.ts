@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { limits, type z } from '@vmferry/api';
-import { VmferryError } from '@vmferry/errors';
+import { clipped, VmferryError } from '@vmferry/errors';
 import express from 'express';
 import type { Route } from './route.js';
 
-/** Checks one part of a request against its schema; every fault is told with its path (`/body/flags/0`). */
+/** Of the text of one fault: what a caller sends is not sent back to it. */
+const faultCharsMax = 200;
+
+/** Checks one part of a request against its schema; the first 32 faults are told with their paths (`/body/flags/0`). */
 export function checked(schema: z.ZodType | undefined, where: 'params' | 'query' | 'body', value: unknown): unknown {
   if (schema === undefined) return undefined;
   const result = schema.safeParse(value);
@@ -12,7 +15,7 @@ export function checked(schema: z.ZodType | undefined, where: 'params' | 'query'
   const errors = result.error.issues.slice(0, 32).map((issue) => ({
     path: ['', where, ...issue.path.map(String)].join('/'),
     code: issue.code,
-    detail: issue.message,
+    detail: clipped(issue.message, faultCharsMax),
   }));
   const first = errors[0];
   throw new VmferryError('invalid-argument', `${first?.path ?? where}: ${first?.detail ?? 'is not accepted'}`, { errors });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { z } from '@vmferry/api';
 import request from 'supertest';
 import { afterEach, describe, expect, it } from 'vitest';
 import { describeRoutes, routeFaults } from './describe-routes.js';
@@ -34,6 +35,16 @@ async function talk(port: number, ...sent: string[]): Promise<string> {
 }
 
 describe('bad input is a problem document, before any effect', () => {
+  const wide = defineRoute({
+    method: 'post',
+    path: '/v1/wide',
+    summary: 'Takes a large body.',
+    permission: 'operate',
+    body: z.strictObject({ list: z.array(z.int()).optional() }),
+    reply: { status: 204 },
+    problems: [],
+    handler: () => ({}),
+  });
   const json = 'application/json';
   const id = '6ba7b810-9dad-11d1-80b4-00c04fd430c8';
   const table: [name: string, send: (url: string) => request.Test, status: number, code: string, detail: RegExp][] = [
@@ -113,6 +124,19 @@ describe('bad input is a problem document, before any effect', () => {
     expect(res.body.detail).toMatch(detail);
     expect(res.body.requestId).toBe(res.headers['x-request-id']);
     expect(({} as Record<string, unknown>).admin).toBeUndefined();
+  });
+
+  it('what was sent is not sent back: 10,000 unknown fields get a small answer', async () => {
+    const { url } = await listening({ routes: [wide] });
+    const body = Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`field${n}`, n]));
+    const res = await request(url).post('/v1/wide').send(body);
+    expect([res.status, res.body.code, res.body.errors.length]).toEqual([422, 'invalid-argument', 1]);
+    expect(res.body.detail).toMatch(/"field0".*\.\.\. \[\d+ characters\]$/);
+    expect(res.text.length).toBeLessThan(1_000);
+    const long = await request(url)
+      .post('/v1/wide')
+      .send({ list: Array.from({ length: 10_000 }, () => 'x') });
+    expect([long.status, long.body.errors.length, long.text.length < 10_000]).toEqual([422, 32, true]);
   });
 
   it('a header over 16 KiB gets 431', async () => {

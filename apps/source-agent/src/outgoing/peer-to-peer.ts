@@ -1,7 +1,7 @@
 import type { BeginReply, CreateMigration, FinishReply, PerformReply, PrepareReply, VersionReply } from '@vmferry/api';
-import type { DestinationAgentClient } from '@vmferry/client';
+import { checkSides, type DestinationAgentClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
-import { coordinate, negotiate, type Protocol, type StepName, type Steps, stepArguments } from '@vmferry/migration';
+import { coordinate, type Protocol, type StepName, type Steps, stepArguments } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Outgoing } from './outgoing.js';
 import { beginReplyOf } from './outgoing-journal.js';
@@ -32,27 +32,8 @@ export async function refuseBadDestination(
 ): Promise<{ version: VersionReply; protocol: Protocol }> {
   if (uri !== undefined) context.peers.refuseForeignStream(uri, url);
   const version = await context.destinationAgent(url).version();
-  const { hostName, hostUuid, storeId } = context.host;
-  if (version.hostName.toLowerCase() === hostName.toLowerCase() || version.hostUuid === hostUuid || version.storeId === storeId) {
-    throw new VmferryError(
-      'same-host',
-      `The destination ${url} is on this very host, ${hostName}; a guest cannot be migrated to the host it runs on.`,
-    );
-  }
-  if (version.app !== 'destination-agent') {
-    throw new VmferryError('peer-protocol', `The URL ${url} is of a ${version.app}; give that of the destination-agent.`);
-  }
-  const { offered } = context.protocols;
-  const protocol = negotiate(offered, version.protocols);
-  if (protocol === null) {
-    const theirs = version.protocols.join(', ') || 'no protocol';
-    const ours =
-      offered.length === 1 && context.locks.usesState
-        ? `v3, as the lock driver ${context.locks.name} uses state`
-        : offered.join(', ');
-    throw new VmferryError('peer-protocol', `The destination ${url} speaks ${theirs}, and this agent ${ours}.`);
-  }
-  return { version, protocol };
+  const { host, protocols } = context;
+  return { version, protocol: checkSides({ app: 'source-agent', protocols: [...protocols.offered], ...host }, version) };
 }
 
 /** Peer-to-peer: this agent takes the steps of both sides, with the same coordinator that a managing client has (S41). */

@@ -295,7 +295,8 @@ describe('refusals before any side effect', () => {
     ['S46: the same host by uuid', { destinationVersion: { hostUuid: 'uuid-a' } }, 'same-host'],
     ['S42: no protocol that both speak', { destinationVersion: { protocols: ['v2'] } }, 'peer-protocol'],
     ['a source without v3', { sourceVersion: { protocols: [] } }, 'peer-protocol'],
-    ['a URL of the wrong app', { destinationVersion: { app: 'tunnel-relay' as const } }, 'invalid-argument'],
+    ['a URL of the wrong app', { destinationVersion: { app: 'tunnel-relay' as const } }, 'peer-protocol'],
+    ["the source's own source-agent", { destinationVersion: { app: 'source-agent' as const, hostName: 'A' } }, 'same-host'],
   ])('%s', async (_, versions, code) => {
     const doubles = agents(versions);
     await expect(managed(doubles).migration.run()).rejects.toMatchObject({ code });

@@ -5,38 +5,34 @@ import { negotiate, type Protocol } from '@vmferry/migration';
 /** The flag that makes Begin hold the migration job until Confirm; it is the source's alone (S1). */
 const changeProtection = 'CHANGE_PROTECTION';
 
-/** Refuses, before any side effect, agents that cannot be the two sides of one migration, and says which protocol it is of (S42). */
-export function checkSides(source: VersionReply, destination: VersionReply): Protocol {
-  checkSide(source, 'source-agent');
-  checkSide(destination, 'destination-agent');
-  const isSame = source.hostName === destination.hostName || source.hostUuid === destination.hostUuid;
-  if (!isSame) return protocolOf(source, destination);
-  const detail = `Source and destination are the same host (${destination.hostName}, ${destination.hostUuid}); give the destination-agent of another one.`;
-  throw new VmferryError('same-host', detail, { side: 'client' });
-}
+/** What the two sides of a migration say of themselves that decides whether they can be that. */
+export type SideVersion = Pick<VersionReply, 'app' | 'hostName' | 'hostUuid' | 'storeId' | 'protocols'>;
 
-function protocolOf(source: VersionReply, destination: VersionReply): Protocol {
+/**
+ * Refuses, before any side effect, agents that cannot be the two sides of one migration, and says which protocol it is of (S42). Whoever
+ * drives it, the same mistake has the same code. Throws `same-host` (S46), `peer-protocol`.
+ */
+export function checkSides(source: SideVersion, destination: SideVersion): Protocol {
+  if (isSameHost(source, destination)) {
+    const detail = `Source and destination are the same host, ${destination.hostName}; give the URL of another host's destination-agent.`;
+    throw new VmferryError('same-host', detail);
+  }
+  checkApp('source', source, 'source-agent');
+  checkApp('destination', destination, 'destination-agent');
   const protocol = negotiate(source.protocols, destination.protocols);
   if (protocol !== null) return protocol;
-  const spoken = ({ hostName, protocols }: VersionReply) => `${hostName} speaks ${protocols.join(', ') || 'no protocol'}`;
-  throw new VmferryError(
-    'peer-protocol',
-    `There is no protocol for this migration: ${spoken(source)}, and ${spoken(destination)}.`,
-    {
-      side: 'client',
-    },
-  );
+  const spoken = ({ hostName, protocols }: SideVersion) => `${hostName} speaks ${protocols.join(', ') || 'no protocol'}`;
+  const detail = `There is no protocol for this migration: ${spoken(source)}, and ${spoken(destination)}.`;
+  throw new VmferryError('peer-protocol', detail);
 }
 
-function checkSide({ app, hostName }: VersionReply, expected: 'source-agent' | 'destination-agent'): void {
-  const side = expected === 'source-agent' ? 'source' : 'destination';
-  if (app !== expected) {
-    throw new VmferryError(
-      'invalid-argument',
-      `The ${side} given is a ${app} of host ${hostName}; give the URL of its ${expected}.`,
-      { side },
-    );
-  }
+function isSameHost(a: SideVersion, b: SideVersion): boolean {
+  return a.hostName.toLowerCase() === b.hostName.toLowerCase() || a.hostUuid === b.hostUuid || a.storeId === b.storeId;
+}
+
+function checkApp(side: 'source' | 'destination', { app, hostName }: SideVersion, expected: VersionReply['app']): void {
+  if (app === expected) return;
+  throw new VmferryError('peer-protocol', `The ${side} given is the ${app} of ${hostName}; give the URL of its ${expected}.`);
 }
 
 /** S1: protection is asked for whenever the source offers it. */
