@@ -31,6 +31,7 @@ async function fullHost(everyMs: number, acknowledged: boolean) {
       list: () => Promise.resolve(journals.map((value) => ({ name: value.record.key.id, value }))),
       remove: (name: string) => Promise.resolve(void removed.push(name)),
     } as unknown as DestinationContext['journals'],
+    arrivals: { list: () => Promise.resolve([]) } as unknown as DestinationContext['arrivals'],
   };
   const incomings = new Incomings(context as DestinationContext); // What is under test reads nothing else of it.
   await incomings.load();
