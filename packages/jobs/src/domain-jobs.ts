@@ -280,10 +280,10 @@ export class DomainJobs {
       case 'incoming-migration':
         return new VmferryError(
           'migration-live',
-          `Domain ${domain} is coming in by a migration, which cannot be aborted here: destroy the domain instead.`,
+          `Domain ${domain} is coming in by a migration, which cannot be aborted at its destination: destroy the domain instead.`,
         );
       case 'not-migrating':
-        return new VmferryError('not-migrating', `Domain ${domain} is not being migrated from here.`);
+        return new VmferryError('not-migrating', `Domain ${domain} is not being migrated away.`);
       case 'async-job-over':
         return new VmferryError('no-active-job', `The job that this step belongs to is no longer active on domain ${domain}.`);
       case 'guest-gone':

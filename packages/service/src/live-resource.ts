@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { MigrationResource } from '@vmferry/api';
 import type { Clock } from '@vmferry/seams';
 import { Publisher } from './publisher.js';
@@ -22,11 +23,24 @@ export class LiveMigration {
     return this.publisher.current.value;
   }
 
-  /** Publishes `change`; `done` is the last publication, and what comes after it is only kept. */
+  /**
+   * Publishes `change`. `done` is the last publication, and what comes after it is only kept. A `phase` in which phase, state, guest and
+   * outcome are what they were is told as `progress`, and one in which nothing has changed is not told.
+   */
   update(event: 'phase' | 'progress' | 'done', change: Change): void {
     if (this.publisher.ended) return;
+    if (event === 'phase' && !this.#changes(change, ['phase', 'state', 'guest', 'outcome'])) {
+      if (this.#changes(change, Object.keys(change))) this.update('progress', change);
+      return;
+    }
     const generation = Math.max(this.value.generation + 1, this.#clock.wall().getTime());
     this.publisher.publish(event, { ...this.value, ...change, generation }, generation);
+  }
+
+  #changes(change: Change, keys: readonly string[]): boolean {
+    const next: Record<string, unknown> = { ...this.value, ...change };
+    const now: Record<string, unknown> = { ...this.value };
+    return keys.some((key) => !isDeepStrictEqual(next[key], now[key]));
   }
 
   /** Enters a phase of the protocol; entering the same one again on the same side is no transition. */

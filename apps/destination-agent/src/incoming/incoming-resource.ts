@@ -71,11 +71,11 @@ const hints: Readonly<Record<HeldReason, string>> = {
   'source-silent':
     'The source agent does not answer. Start it again; or, when its host is proven to be off, resolve the migration with that proof.',
   'source-crashed-unpermitted':
-    'The guest died on the source before it was permitted to run here. If no other copy runs, resolve with keep: destination.',
-  'qemu-silent': 'QEMU here does not answer its monitor. See its process; it is asked again.',
+    'The guest died on the source before it was permitted to run on the destination. If no other copy runs, resolve with keep: destination.',
+  'qemu-silent': 'QEMU on the destination does not answer its monitor. See its process; it is asked again.',
   'lease-refused': 'Another owner holds the lease, or it has moved on. The source is asked what it has; it is tried again.',
   'lease-unavailable': 'The lease cannot be taken or given back. See why the lock store does not answer; it is tried again.',
-  'cont-refused': 'QEMU refuses to run the guest here, most often for the image lock of a disk. It is tried again.',
+  'cont-refused': 'QEMU refuses to run the guest on the destination, most often for the image lock of a disk. It is tried again.',
   'no-proof': 'QEMU was told to run the guest and does not say that it did. It is asked again.',
   'journal-unwritable': 'The state folder of this host cannot be written: make room; it is tried again.',
 };
@@ -110,8 +110,8 @@ function guestOf(decision: IncomingJournal['record']['decision']): MigrationReso
     case 'committed':
       return { runningOn: 'destination', detail: 'The record says committed.' };
     case 'aborted':
-      return { runningOn: 'source', detail: 'The record says aborted: it never ran here.' };
+      return { runningOn: 'source', detail: 'The record says aborted: it never ran on the destination.' };
     case 'unknown':
-      return { runningOn: 'unknown', detail: 'QEMU ended here before it was proven to run the guest.' };
+      return { runningOn: 'unknown', detail: 'QEMU ended on the destination before it was proven to run the guest.' };
   }
 }

@@ -253,7 +253,10 @@ export class Incoming {
         data: { step: 'bind' },
       });
     }
-    throw new VmferryError('migration-aborted', `The migration ${id} is ending here already, and takes no source any more.`);
+    throw new VmferryError(
+      'migration-aborted',
+      `The migration ${id} is ending on the destination already, and takes no source any more.`,
+    );
   }
 
   /**

@@ -295,7 +295,7 @@ export class Incomings {
     if (record.decision === 'aborted' || record.decision === 'unknown') {
       throw new VmferryError(
         'migration-aborted',
-        `The migration ${id} was aborted here: ${record.reason ?? 'no reason is known'}. Begin anew.`,
+        `The migration ${id} was aborted on the destination: ${record.reason ?? 'no reason is known'}. Begin anew.`,
       );
     }
     if (prepareDigest !== bodyDigest({ ...body, ...step })) {

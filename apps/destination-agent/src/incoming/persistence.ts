@@ -57,9 +57,14 @@ export class Persistence {
       await this.#ports.configs.write(domain.uuid, domain.xml);
     } catch (cause) {
       const { message } = VmferryError.from(cause);
-      throw new VmferryError('persist-failed', `The configuration of domain ${domain.name} could not be kept here: ${message}`, {
-        cause,
-      });
+      throw new VmferryError(
+        'persist-failed',
+        `The configuration of domain ${domain.name} could not be kept on the destination: ${message}`,
+        {
+          cause,
+          side: 'destination',
+        },
+      );
     }
     this.#ports.events.defined(this.#ports.journal().configBefore?.xml == null ? 'added' : 'updated');
   }

@@ -36,7 +36,7 @@ export class Tombstones {
     if (this.size < tombstonesMax) return null;
     const [[name, askedAtMs] = ['', 0]] = this.#askedAtMs;
     if (this.#clock.monotonicMs() - askedAtMs >= restMs) return name;
-    const detail = `${tombstonesMax} migrations that were never prepared here have been asked about within a day; no further one is answered for now.`;
+    const detail = `${tombstonesMax} migrations that were never prepared on this host have been asked about within a day; no further one is answered for now.`;
     throw new VmferryError('too-many-requests', detail);
   }
 }

@@ -8,7 +8,6 @@ import {
   prepareRequest,
   z,
 } from '@vmferry/api';
-import type { Protocol } from '@vmferry/migration';
 import { answerWithin, defineRoute, type Route, StepReplies } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import type { FinishBody, Incomings } from '../incoming/incomings.js';
@@ -105,7 +104,7 @@ export function stepRoutes({ protocols }: DestinationContext, incomings: Incomin
       },
     });
 
-  const finishRoute = <B extends z.ZodType<FinishBody>>(name: string, protocol: Protocol, body: B) =>
+  const finishRoute = <B extends z.ZodType<FinishBody>>(name: string, protocol: PrepareStep['protocol'], body: B) =>
     defineRoute({
       method: 'post',
       path: `/v1/migrations/:id/${name}`,

@@ -109,7 +109,7 @@ export class Domains {
     if (migration === null) return this.of(ref);
     throw new VmferryError(
       'migration-live',
-      `The domain ${ref} is coming in by migration ${migration.id}, which cannot be aborted here: cancel it, or destroy the domain, at its source.`,
+      `The domain ${ref} is coming in by migration ${migration.id}, which cannot be aborted at its destination: cancel it, or destroy the domain, at its source.`,
       { data: { migrationId: migration.id } },
     );
   }

@@ -51,12 +51,12 @@ export function resourceOf(
   const answer = state.answer === 'silent' ? null : state.answer;
   return {
     state: stateOf(journal, state),
-    guest: guestOf(journal, state),
+    guest: guestOf(journal, state, context.host.hostName),
     source: { agent: context.publicUrl(), hostName: context.host.hostName, state: state.journal.stage },
     destination: {
       agent: state.journal.destination?.url ?? journal.destinationAgent,
       hostName: journal.destinationHost,
-      state: answer ?? 'unknown',
+      state: state.answer ?? 'not asked',
     },
     outcome: state.journal.stage === 'left' ? 'committed' : answer,
     parameters: { bandwidthBytesPerSec: journal.bandwidthBytesPerSec, downtimeMsMax: journal.downtimeMsMax },
@@ -89,30 +89,37 @@ function stateOf(journal: OutgoingJournal, state: SourceState): MigrationResourc
   }
 }
 
-function guestOf(journal: OutgoingJournal, state: SourceState): MigrationResource['guest'] {
+/** In the words of a reader who sees both hosts. */
+function guestOf(journal: OutgoingJournal, state: SourceState, hostName: string): MigrationResource['guest'] {
   const where = journal.destinationHost ?? 'the destination';
   switch (state.journal.stage) {
     case 'begun':
     case 'performing':
       if (state.qemu === 'gone')
-        return { runningOn: 'none', detail: 'Its QEMU died here before the destination was permitted to run it.' };
+        return { runningOn: 'none', detail: `Its QEMU died on ${hostName} before the destination was permitted to run it.` };
       return { runningOn: 'source', detail: 'The source decides alone until QEMU has completed.' };
     case 'permitted':
       return { runningOn: 'unknown', detail: `QEMU has completed; the record on ${where} decides.` };
     case 'resuming':
-      return { runningOn: 'none', detail: 'The record says aborted, or no permit was given; the guest is being resumed here.' };
+      return {
+        runningOn: 'none',
+        detail: `The record says aborted, or no permit was given; the guest is being resumed on ${hostName}.`,
+      };
     case 'stayed':
       return {
         runningOn: 'source',
         detail: state.journal.resumeOnRollback
-          ? 'It has stayed here; its domain tells whether it runs.'
-          : 'It is here, paused as its user left it.',
+          ? `It has stayed on ${hostName}; its domain tells whether it runs.`
+          : `It is on ${hostName}, paused as its user left it.`,
       };
     case 'leaving':
     case 'left':
       return { runningOn: 'destination', detail: `The record on ${where} says committed.` };
     case 'lost':
-      return { runningOn: state.answer === 'unknown' ? 'unknown' : 'none', detail: 'Its QEMU ended here during the migration.' };
+      return {
+        runningOn: state.answer === 'unknown' ? 'unknown' : 'none',
+        detail: `Its QEMU ended on ${hostName} during the migration.`,
+      };
   }
 }
 

@@ -297,7 +297,7 @@ export class Outgoing implements DomainMigration {
     const reason = what === 'total' ? `not completed after ${seconds} s` : `without progress for ${seconds} s`;
     this.log.warn('the time of the migration is over', { action, reason });
     if (action === 'pause') return this.forceComplete(`timeout: ${reason}`);
-    const detail = `The migration of domain ${this.domain.name} was ${reason} and is cancelled; the guest runs on here.`;
+    const detail = `The migration of domain ${this.domain.name} was ${reason} and is cancelled; the guest runs on, on ${this.#context.host.hostName}.`;
     this.#timedOut = new VmferryError('migration-timeout', detail, { side: 'source', phase: 'perform' });
     this.noteError(this.#timedOut);
     await this.machine.dispatch({ t: 'cancel' });
@@ -489,7 +489,11 @@ export class Outgoing implements DomainMigration {
   #errorOf(end: Exclude<TransferEnd, { t: 'completed' }>): VmferryError {
     const { name } = this.domain;
     if (end.t === 'cancelled' || this.#journal.cancelRequested !== null) {
-      return new VmferryError('migration-cancelled', `The migration of domain ${name} was cancelled; the guest runs on here.`);
+      const { hostName } = this.#context.host;
+      return new VmferryError(
+        'migration-cancelled',
+        `The migration of domain ${name} was cancelled; the guest runs on, on ${hostName}.`,
+      );
     }
     return new VmferryError('migration-failed', `QEMU reports that the migration of domain ${name} failed: ${end.detail}.`);
   }
@@ -611,7 +615,9 @@ export class Outgoing implements DomainMigration {
       return true;
     } catch (error) {
       this.log.warn('the guest cannot run on here yet; it is tried again', { error });
-      this.domain.warn(`After migration ${this.id} the guest could not be run here yet: ${VmferryError.from(error).message}`);
+      this.domain.warn(
+        `After migration ${this.id} the guest could not be run on ${this.#context.host.hostName} yet: ${VmferryError.from(error).message}`,
+      );
       return false;
     }
   }

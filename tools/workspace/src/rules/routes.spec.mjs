@@ -4,8 +4,8 @@ import { repositoryFiles, textOf } from './files.mjs';
 /** What a route may know beside its own app: the contract, its errors, how a definition is written, and how routes are defined. */
 const allowed = /^(?:@vmferry\/(?:api|domain|errors|service)|\.{1,2}\/.*)$/;
 
-const routes = repositoryFiles('apps').filter((path) =>
-  /^apps\/(?:source|destination)-agent\/src\/routes\/[^/]+\.ts$/.test(path),
+const routes = repositoryFiles('apps').filter(
+  (path) => /^apps\/(?:source|destination)-agent\/src\/routes\/[^/]+\.ts$/.test(path) && !path.endsWith('.spec.ts'),
 );
 
 it('S58: routes resolve, check and delegate: none has QEMU, a guest, a lock or a document in its hands', () => {
