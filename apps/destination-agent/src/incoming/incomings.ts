@@ -103,7 +103,8 @@ export class Incomings {
    * Until `taken` is called nothing has happened.
    */
   async prepare(id: string, body: PrepareBody, step: PrepareStep, taken: () => void): Promise<PrepareReply> {
-    this.#context.log.info('prepare', { migrationId: id, ...step, ...stepArguments(body) });
+    const name = step.transport === 'tunnelled' ? 'prepare-tunnel' : 'prepare';
+    this.#context.log.info(name, { migrationId: id, protocol: step.protocol, ...stepArguments(body) });
     const known = this.#byKey.get(keyName({ id, nonce: body.nonce }));
     if (known !== undefined) return this.#answerAgain(known, id, body, step);
     const namesake = this.#byId.get(id);

@@ -158,7 +158,7 @@ describe('S29: Finish that QEMU refuses to run', () => {
         await source.source.start();
         await confirming;
         await eventually(async () =>
-          expect((await source.sourceClient().domain(world.uuid)).warning).toContain('could not be run here yet'),
+          expect((await source.sourceClient().domain(world.uuid)).warning).toContain(`could not be run on ${source.name} yet`),
         );
       } finally {
         await unlock();
@@ -192,7 +192,7 @@ describe('S56: the QEMU of a tunnel', () => {
         const folders = world.hosts.map(({ stateDir }) => readdir(dirname(stateDir), { recursive: true, withFileTypes: true }));
         return (await Promise.all(folders)).flat().flatMap((entry) => (entry.isSocket() ? [entry.name] : []));
       };
-      const monitors = ['source.qmp', 'destination.qmp'];
+      const monitors = ['dst.qmp', 'src.qmp'];
       expect((await sockets()).sort()).toEqual([...monitors, ...monitors].sort());
       hand.performed = (await hand.perform()).body as unknown as typeof hand.performed;
       expect((await sockets()).sort()).toEqual([...monitors, ...monitors].sort());
