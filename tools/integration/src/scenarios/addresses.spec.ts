@@ -19,7 +19,7 @@ describe('S32: the stream of a migration', () => {
       expect(
         log
           .split('\n')
-          .filter((line) => line.includes('"message":"prepare"'))
+          .filter((line) => line.includes('"message":"prepare'))
           .at(-1),
       ).toContain(`"uri":"${uri}"`);
     }),
