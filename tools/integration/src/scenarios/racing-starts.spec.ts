@@ -41,7 +41,7 @@ describe('a guest is started on the host to which it is being migrated', () => {
   it('the user has begun to start it when Prepare comes: the migration fails, and each side keeps what is its own', () =>
     inWorld(async (world) => {
       await slowStarter(world, world.there.source, 'D4');
-      const start = world.there.sourceClient().start(world.uuid);
+      const start = world.there.sourceClient().start(world.uuid, { force: true });
       const refused = expect(start, 'its disk is in use').rejects.toMatchObject({ code: 'domain-elsewhere' });
       await untilMet(world.there.source, 'D4');
       const run = migrate(world, { mode });
