@@ -6,6 +6,7 @@ import { faultPointsFrom, systemClock, systemRandom } from '@vmferry/seams';
 import {
   checkRuntimeDir,
   createLogger,
+  exitUsage,
   type Log,
   type LogLevel,
   loadAuthenticator,
@@ -86,11 +87,14 @@ function readSettings(argv: readonly string[]): Settings {
   };
   return new Command('tunnel-relay')
     .description('Moves migration bytes between hosts.')
-    .addOption(option('--state-dir <dir>', 'the state folder of this host, shared with its agents').makeOptionMandatory())
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : exitUsage))
+    .addOption(
+      option('--state-dir <dir>', 'the state folder of this host, shared with its agents (required)').makeOptionMandatory(),
+    )
     .addOption(
       option('--host-name <name>', 'the name of this host, kept when its state folder is first used').default(hostname()),
     )
-    .addOption(option('--runtime-dir <dir>', 'a short path for unix sockets, at most 60 bytes').makeOptionMandatory())
+    .addOption(option('--runtime-dir <dir>', 'a short path for unix sockets, at most 60 bytes (required)').makeOptionMandatory())
     .addOption(option('--listen <host:port>', 'where to listen; port 0 takes any').default('127.0.0.1:0'))
     .addOption(option('--public-url <url>', 'how peers reach this relay, when that is not where it listens'))
     .addOption(

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { getuid } from 'node:process';
 import { VmferryError } from '@vmferry/errors';
-import { type LogLevel, logLevels } from '@vmferry/service';
+import { exitUsage, type LogLevel, logLevels } from '@vmferry/service';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 /** The options that both agents take. Durations are in the unit that the name ends with. */
@@ -37,8 +37,9 @@ export function agentCommand(name: string, description: string): Command {
   };
   return new Command(name)
     .description(description)
-    .addOption(option('--state-dir <dir>', "the host's state folder, shared by its apps").makeOptionMandatory())
-    .addOption(option('--runtime-dir <dir>', 'a short path for sockets, at most 60 bytes').makeOptionMandatory())
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : exitUsage))
+    .addOption(option('--state-dir <dir>', "the host's state folder, shared by its apps (required)").makeOptionMandatory())
+    .addOption(option('--runtime-dir <dir>', 'a short path for sockets, at most 60 bytes (required)').makeOptionMandatory())
     .addOption(option('--listen <host:port>', 'where to listen; port 0 takes any').default('127.0.0.1:0'))
     .addOption(option('--public-url <url>', 'under which other hosts reach this agent (default: the address it listens on)'))
     .addOption(option('--host-name <name>', 'of this host, when its state folder is made').default(hostname()))

@@ -20,7 +20,7 @@ export {
   type UpgradeContext,
   type UpgradeRoute,
 } from './route.js';
-export { type RunningApp, runApp } from './run-app.js';
+export { exitUsage, type RunningApp, runApp } from './run-app.js';
 export { checkRuntimeDir } from './runtime-dir.js';
 export { createService, type ServerLimits, type Service, type ServiceOptions, serverLimits } from './service.js';
 export { sessionRoutes } from './session-routes.js';

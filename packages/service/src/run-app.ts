@@ -11,6 +11,8 @@ export interface RunningApp {
 
 /** sysexits.h EX_SOFTWARE: a defect. */
 const exitDefect = 70;
+/** A command line that is wrong, as `vmferry` ends with it too. */
+export const exitUsage = 2;
 
 /**
  * The shared life of the three apps: start, one line `{"ready":true,"url":...}` on stdout, and a drain on SIGTERM or SIGINT. A second

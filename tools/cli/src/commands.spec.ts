@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { domainOf, failed, migrationOf, succeeded } from './spec/fixtures.js';
+import { cancelled, domainOf, failed, migrationOf, succeeded } from './spec/fixtures.js';
 import { json, problem, scriptedAgent } from './spec/scripted-agent.js';
 import { shell } from './spec/shell.js';
 
@@ -212,6 +212,17 @@ describe('usage errors end with 2 before anything is sent', () => {
     expect(written.err).not.toMatch(/\n\s+at /);
   });
 
+  it.each(['domain start', 'migrate web b:7802', 'migration set m1', 'frobnicate', 'domain define missing.xml'])(
+    '%s --json: one problem document on stderr, and nothing else',
+    async (line) => {
+      const { run, written } = shell();
+      expect(await run(...line.split(' '), '--json')).toBe(2);
+      expect(written.out).toBe('');
+      const { error } = JSON.parse(written.err) as { error: Record<string, unknown> };
+      expect(error).toMatchObject({ code: 'invalid-argument', status: 422, detail: expect.not.stringMatching(/^error:/) });
+    },
+  );
+
   it('a URL in the environment is checked like one on the command line', async () => {
     const { run, written } = shell({ env: { VMFERRY_URL: 'b:7801' } });
     expect(await run('domain', 'list')).toBe(2);
@@ -239,6 +250,19 @@ describe('help', () => {
     expect(written.out).toContain(`Usage: vmferry ${leaf}`);
     expect(written.out).toContain(`Examples:\n  $ vmferry ${leaf}`);
     expect(written.out).toContain('--json');
+  });
+
+  it.each([
+    ['migration resolve', ['--keep', '--proof']],
+    ['host up', ['--state-dir']],
+    ['migrate', []],
+  ])('of %s marks the options that it does not go without', async (leaf, required) => {
+    const { run, written } = shell();
+    await run(...leaf.split(' '), '--help');
+    const marked = [...written.out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)(?:(?!^ {2}-)[\s\S])*?\(required\)/gm)].map(
+      ([, name]) => name,
+    );
+    expect(marked).toEqual(required);
   });
 
   it('names the unit of each number', async () => {
@@ -293,6 +317,14 @@ describe('answers', () => {
     const { run, written } = shell();
     await run('domain', 'show', 'web', '--json', '-c', agent.url);
     expect(JSON.parse(written.out)).toEqual(domainOf());
+  });
+
+  it('show what is true of a migration that ended before it was permitted, and which downtime limit is whose', async () => {
+    const agent = await scriptedAgent((_, res) => json(res, 200, { ...cancelled, outcome: null }));
+    const { run, written } = shell();
+    await run('migration', 'show', 'm1', '-c', agent.url);
+    expect(written.out).toMatch(/^Outcome: +not asked: the destination was never permitted to run the guest$/m);
+    expect(written.out).toMatch(/^Downtime limit: +at most 300 ms; QEMU's own is 10 ms now$/m);
   });
 
   it('show all that is known of a migration', async () => {

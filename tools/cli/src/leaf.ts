@@ -34,6 +34,8 @@ interface Exit {
 export interface Room {
   readonly context: CliContext;
   readonly exit: Exit;
+  /** --json was given, wherever the command line is wrong. */
+  readonly json: boolean;
 }
 
 const jsonOption = () => new Option('--json', 'print JSON, one document a line; errors go to stderr as problem documents');
@@ -50,7 +52,7 @@ export function acts<O>(room: Room, command: Command, act: Act<O>): void {
       room.exit.code = (await act(call)) ?? exitCodes.done;
     } catch (thrown) {
       if (thrown instanceof InvalidArgumentError) {
-        room.context.stderr.write(`error: ${printable(thrown.message)}\n`);
+        room.context.stderr.write(call.json ? usageJson(thrown.message) : `error: ${printable(thrown.message)}\n`);
         room.exit.code = exitCodes.usage;
         return;
       }
@@ -60,6 +62,10 @@ export function acts<O>(room: Room, command: Command, act: Act<O>): void {
     }
   });
 }
+
+/** A usage error for a program. */
+export const usageJson = (message: string): string =>
+  failureJson(new VmferryError('invalid-argument', message.replace(/^error: /, '')));
 
 function callOf<O>(context: CliContext, args: readonly string[], options: O & { json?: true; connect?: string }): Call<O> {
   const json = options.json === true;

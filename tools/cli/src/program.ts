@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Help, type Option } from 'commander';
 import { addDomainCommands } from './domain/domain-commands.js';
 import { addEventCommand } from './event/event-command.js';
 import { examples } from './examples.js';
@@ -15,6 +15,12 @@ Environment:
 Exit codes: 0 done, 1 failed (a guest that was to move is safe on the source), 2 usage, 3 a person must
 look, 130 Ctrl-C.`;
 
+/** An option that a command does not go without says so in its help. */
+function describedOption(option: Option): string {
+  const text = new Help().optionDescription(option);
+  return option.mandatory ? `${text} (required)` : text;
+}
+
 /** The `vmferry` command with all its subcommands. It never ends the process: help and usage errors are thrown as CommanderError. */
 export function programOf(room: Room, version: string): Command {
   const { stdout, stderr } = room.context;
@@ -24,10 +30,13 @@ export function programOf(room: Room, version: string): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => stdout.write(text),
-      writeErr: (text) => stderr.write(text),
+      writeErr: (text) => {
+        if (!room.json) stderr.write(text);
+      },
       getOutHelpWidth: () => stdout.columns,
       getErrHelpWidth: () => stderr.columns,
     })
+    .configureHelp({ optionDescription: describedOption })
     .showHelpAfterError('(--help shows the usage)')
     .addHelpText('after', environment)
     .addHelpText(

@@ -9,6 +9,12 @@ import { autodestroyHelp, forceHelp, type StartOptions, startAndStay } from './a
 import { leafOf, nameOf, readXml } from './domain-leaf.js';
 import { domainFacts, domainTable, isActive } from './domain-text.js';
 
+const stateNotes = `
+Behind the state stands what is to be known of the domain: transient (its definition goes when it stops), a
+warning, and the job that has it in hand, as KIND: PHASE. A migration away is migration-out, with the phases
+begin3, perform3, perform3_done, confirm3 or confirm3_cancelled; one that comes in is migration-in, with
+prepare, finish3 (libvirt's names for the steps of its protocol v3).`;
+
 /** `vmferry domain ...`: the domains of one host, in virsh's words. */
 export function addDomainCommands(program: Command, room: Room): void {
   const domain = program
@@ -54,6 +60,7 @@ function addDefining(domain: Command, room: Room): void {
 function addLooking(domain: Command, room: Room): void {
   const list = leafOf(domain, 'list', 'list the active domains')
     .option('--all', 'list those that are shut off too')
+    .addHelpText('after', stateNotes)
     .addHelpText('after', examples('domain list', 'domain list --all --json'));
   acts<{ all?: true }>(room, list, async (call) => {
     const { domains } = await call.source().domains();

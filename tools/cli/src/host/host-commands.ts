@@ -7,7 +7,7 @@ import { acts, type Call, type Room } from '../leaf.js';
 import { type HostOptions, hostCommands } from './app-command.js';
 import { runHost } from './host.js';
 import { type HostEvent, hostEventJson, hostEventLine } from './host-event.js';
-import { defaultRuntimeDir, makeRuntimeDir } from './runtime-dir.js';
+import { defaultRuntimeDir, makeRuntimeDir, removeEmptyRuntimeDir } from './runtime-dir.js';
 
 type UpOptions = Omit<HostOptions, 'runtimeDir'> & { readonly runtimeDir?: string };
 
@@ -86,7 +86,7 @@ function addTimers(up: Command): void {
     );
 }
 
-function upCommand({ context, options, json }: Call<UpOptions>): Promise<0 | 1> {
+async function upCommand({ context, options, json }: Call<UpOptions>): Promise<0 | 1> {
   const { isRoot, tmpDir, env, clock, stdout } = context;
   const runtimeDir =
     options.runtimeDir ?? defaultRuntimeDir(options.stateDir, { isRoot, tmpDir, xdgRuntimeDir: env.XDG_RUNTIME_DIR });
@@ -94,11 +94,14 @@ function upCommand({ context, options, json }: Call<UpOptions>): Promise<0 | 1> 
   // The apps need their supervisor also when its terminal is gone or its log is full.
   context.outliveOutput();
   const tell = (event: HostEvent) => stdout.write(`${json ? hostEventJson(event, clock.wall()) : hostEventLine(event)}\n`);
-  return runHost(hostCommands({ ...options, runtimeDir }), {
+  const code = await runHost(hostCommands({ ...options, runtimeDir }), {
     clock,
     tell,
     onStopSignal: (listener) => context.onSignal(['SIGINT', 'SIGTERM'], listener),
   });
+  // Sockets of guests that run on stay where they are.
+  if (options.runtimeDir === undefined) removeEmptyRuntimeDir(runtimeDir);
+  return code;
 }
 
 function listenAddress(text: string): string {

@@ -1,6 +1,16 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execPath, kill, pid } from 'node:process';
@@ -12,7 +22,7 @@ import { type AppCommand, type AppName, hostCommands } from './app-command.js';
 import { runHost } from './host.js';
 import { type HostEvent, hostEventJson, hostEventLine } from './host-event.js';
 import { readyUrl } from './ready-line.js';
-import { defaultRuntimeDir, makeRuntimeDir } from './runtime-dir.js';
+import { defaultRuntimeDir, makeRuntimeDir, removeEmptyRuntimeDir } from './runtime-dir.js';
 
 /*
  * The apps here are a few lines of JavaScript in real processes: they show what the supervision does with processes that live, die and
@@ -351,6 +361,18 @@ describe('the command lines of the apps', () => {
     }
   });
 
+  it('end with 2 when something of them is missing or wrong, and their help marks what is required', () => {
+    for (const { args, command } of hostCommands(options)) {
+      const [entry = ''] = args;
+      for (const wrong of [[], [...args.slice(1), '--no-such-option'], [...args.slice(1), '--log-level', 'loud']]) {
+        const { status, stderr } = spawnSync(command, [entry, ...wrong], { encoding: 'utf8' });
+        expect([entry, status, stderr]).toEqual([entry, 2, expect.stringMatching(/^error: /)]);
+      }
+      const help = spawnSync(command, [entry, '--help'], { encoding: 'utf8' });
+      expect([help.status, help.stdout.match(/\(required\)/g)?.length]).toEqual([0, 2]);
+    }
+  });
+
   it('start the apps of the workspace', () => {
     for (const { app, args } of hostCommands(options)) {
       expect(args[0]).toMatch(new RegExp(`/apps/${app}/dist/main\\.js$`));
@@ -370,6 +392,18 @@ describe('the runtime folder', () => {
       /^\/run\/user\/1000\/vmferry-/,
     );
     expect(defaultRuntimeDir(deep, { ...place, isRoot: false })).toMatch(/^\/tmp\/vmferry-/);
+  });
+
+  it('goes with the host when nothing lies in it, and stays with what does', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'vmferry-host-spec-'));
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+    mkdirSync(join(dir, 'guest'));
+    removeEmptyRuntimeDir(dir);
+    expect(existsSync(join(dir, 'guest'))).toBe(true);
+    rmSync(join(dir, 'guest'), { recursive: true });
+    removeEmptyRuntimeDir(dir);
+    expect(existsSync(dir)).toBe(false);
+    removeEmptyRuntimeDir(dir);
   });
 
   it('is refused when it is too long, a link or writable by others', () => {

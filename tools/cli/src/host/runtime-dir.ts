@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { limits } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
@@ -32,4 +32,14 @@ export function makeRuntimeDir(path: string): void {
   if (found.isDirectory() && found.uid === process.geteuid?.() && (found.mode & 0o022) === 0) return;
   const detail = `The runtime folder ${path} must be a folder of this user that nobody else can write to; give another one with --runtime-dir.`;
   throw new VmferryError('invalid-argument', detail);
+}
+
+/** Removes a runtime folder that no guest needs any more; one in which something lies, or that is gone, stays as it is. */
+export function removeEmptyRuntimeDir(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException; // rmdir throws nothing else
+    if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error;
+  }
 }

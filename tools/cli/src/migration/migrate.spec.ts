@@ -350,9 +350,15 @@ describe('a managed migration', () => {
 
   it('is refused before any step when a URL is of the wrong app', async () => {
     const { argv, source, steps: taken } = await twoAgents();
-    const { run, written } = shell();
-    expect(await run(...argv.map((word, index) => (index === 2 ? source.url : word)))).toBe(1);
-    expect(written.err).toContain('give the URL of its destination-agent');
+    const stranger = await scriptedAgent((_, res) => json(res, 200, versionOf('tunnel-relay', 'host-c')));
+    for (const [url, wrong] of [
+      [stranger.url, 'the tunnel-relay of host-c; give the URL of its destination-agent. (peer-protocol)'],
+      [source.url, "give the URL of another host's destination-agent. (same-host)"],
+    ] as const) {
+      const { run, written } = shell();
+      expect(await run(...argv.map((word, index) => (index === 2 ? url : word)))).toBe(1);
+      expect(written.err).toContain(wrong);
+    }
     expect(taken()).toEqual([]);
   });
 });

@@ -27,13 +27,13 @@ export function migrationFacts(migration: MigrationResource): string {
       : [['Name there', migration.domain.destinationName] as const]),
     ['State', `${migration.state}, ${migration.phase}`],
     ['Guest on', guest.detail === '' ? guest.runningOn : `${guest.runningOn} (${guest.detail})`],
-    ['Outcome', migration.outcome ?? 'not asked yet'],
+    ['Outcome', migration.outcome ?? notAsked(migration)],
     ['Source', sideText(migration.source)],
     ['Destination', sideText(migration.destination)],
     ['Mode', `${mode.driver}, ${mode.transport}`],
     ['Flags', migration.flags.join(', ') || 'none'],
     ['Bandwidth', parameters.bandwidthBytesPerSec === null ? 'unlimited' : rateText(parameters.bandwidthBytesPerSec)],
-    ['Downtime limit', `${parameters.downtimeMsMax} ms`],
+    ['Downtime limit', downtimeLimitText(migration)],
     ['Timeouts', timeoutsText(migration)],
     ...(forceComplete === null
       ? []
@@ -74,12 +74,17 @@ function progressFacts(progress: NonNullable<MigrationResource['progress']>): [s
       `${bytesText(memory.transferredBytes)} sent, ${bytesText(memory.remainingBytes)} of ${bytesText(memory.totalBytes)} left, pass ${memory.iteration}`,
     ],
     ['Rate', `${rateText(progress.throughputBytesPerSec)}, dirty ${rateText(memory.dirtyRateBytesPerSec)}`],
-    [
-      'Downtime',
-      `measured ${msText(downtime.actualMs)}, expected ${msText(downtime.expectedMs)}, QEMU's limit ${downtime.limitMs} ms`,
-    ],
+    ['Downtime', `measured ${msText(downtime.actualMs)}, expected ${msText(downtime.expectedMs)}`],
     ...(hint === null ? [] : [['Hint', hint] as [string, string]]),
   ];
 }
+
+/** Without an answer the migration goes on; one that has ended without it was never so far that the record had a say. */
+const notAsked = ({ finishedAt }: MigrationResource): string =>
+  finishedAt === null ? 'not asked yet' : 'not asked: the destination was never permitted to run the guest';
+
+/** The most that is allowed, and where QEMU's own limit stands, which is raised to it when it must. */
+const downtimeLimitText = ({ parameters, progress }: MigrationResource): string =>
+  `at most ${parameters.downtimeMsMax} ms${progress === null ? '' : `; QEMU's own is ${progress.downtime.limitMs} ms now`}`;
 
 const msText = (ms: number | null): string => (ms === null ? 'unknown' : durationText(ms));

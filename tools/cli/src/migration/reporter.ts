@@ -43,7 +43,7 @@ class TerminalReporter implements Reporter {
   }
 
   changed(migration: MigrationResource): void {
-    this.#line.show(progressLine(migration));
+    this.#line.show(progressLine(migration, this.#stdout.columns));
   }
 
   note(text: string): void {

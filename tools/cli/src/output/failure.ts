@@ -27,12 +27,16 @@ export function failureText(error: VmferryError): string {
   const lines = [
     `error: ${error.message} (${error.code})`,
     ...(side === undefined && phase === undefined ? [] : [`  ${placeText(side, phase)}`]),
-    ...error.errors.map((fault) => `  ${fault.path}: ${fault.detail} (${fault.code})`),
+    ...faultsBeyond(error).map((fault) => `  ${fault.path}: ${fault.detail} (${fault.code})`),
     ...error.suppressed.map((later) => `  then ${placeText(later.side, later.phase)}: ${later.detail} (${later.code})`),
     ...(hints[error.code] === undefined ? [] : [`  hint: ${hints[error.code]}`]),
   ];
   return lines.map((line) => `${printable(line)}\n`).join('');
 }
+
+/** The one fault that the message is about is told by it. */
+const faultsBeyond = ({ message, errors }: VmferryError) =>
+  errors.length === 1 && message.includes(errors[0]?.detail ?? '') ? [] : errors;
 
 /** The same error for a program: its problem document on one line. */
 export const failureJson = (error: VmferryError): string => `${JSON.stringify({ error: toProblem(error) })}\n`;

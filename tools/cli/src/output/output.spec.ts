@@ -42,6 +42,14 @@ describe('errors', () => {
     );
   });
 
+  it('are not told twice when one fault is all that the message says', () => {
+    const detail = 'A definition is not valid: /domain/name is missing.';
+    const errors = [{ path: '/domain/name', code: 'definition-invalid', detail: '/domain/name is missing' }];
+    expect(failureText(new VmferryError('definition-invalid', detail, { errors }))).toBe(
+      `error: ${detail} (definition-invalid)\n`,
+    );
+  });
+
   it('have a hint where there is something to do, and never a stack', () => {
     const text = failureText(VmferryError.from(new TypeError('x is not a function')));
     expect(text).toBe('error: x is not a function (internal)\n');

@@ -11,7 +11,7 @@ describe('the progress line', () => {
     [
       'in the first pass',
       running,
-      'web: perform  42%  34.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 45.6 MiB left, downtime limit 10 ms',
+      'web: perform  42%  812.0 MiB/s, 45.6 MiB left, 34.2 MiB sent, dirty 1.2 MiB/s, downtime limit 10 ms',
     ],
     [
       'in a later pass',
@@ -27,13 +27,25 @@ describe('the progress line', () => {
           },
         },
       }),
-      'web: perform  98%  79.2 MiB sent, 812.0 MiB/s, dirty 1.2 MiB/s, 4.0 KiB left, downtime limit 10 ms, pass 4',
+      'web: perform  98%  812.0 MiB/s, 4.0 KiB left, 79.2 MiB sent, dirty 1.2 MiB/s, downtime limit 10 ms, pass 4',
     ],
     ['before there is progress', migrationOf({ phase: 'prepare', progress: null }), 'web: prepare'],
     ['before it begins', migrationOf({ state: 'PENDING', progress: null }), 'web: waiting'],
     ['while cancelling', migrationOf({ state: 'CANCELLING', progress: null }), 'web: perform, cancelling'],
     ['when it needs attention', { ...needsAttention, progress: null }, 'web: finish, needs attention'],
   ])('%s', (_, migration, line) => expect(progressLine(migration)).toBe(line));
+
+  it.each([
+    [90, 'web: perform  42%  812.0 MiB/s, 45.6 MiB left, 34.2 MiB sent, dirty 1.2 MiB/s'],
+    [50, 'web: perform  42%  812.0 MiB/s, 45.6 MiB left'],
+    [40, 'web:  42%  812.0 MiB/s, 45.6 MiB left'],
+    [36, '42%  812.0 MiB/s, 45.6 MiB left'],
+    [10, '42%  812.0 MiB/s, 45.6 MiB left'],
+  ])('of %i columns keeps percent, rate and remaining', (columns, line) => {
+    expect(progressLine(running, columns)).toBe(line);
+    const long = migrationOf({ domain: { ...running.domain, name: 'n'.repeat(128) } });
+    expect(progressLine(long, 40)).toBe('42%  812.0 MiB/s, 45.6 MiB left');
+  });
 
   it('says 100 % of a success only', () => {
     const none = { ...progress, memory: { ...progress.memory, processedBytes: 83_886_080, remainingBytes: 0 } };

@@ -2,24 +2,34 @@ import type { MigrationResource } from '@vmferry/api';
 import { bytesText, durationText, rateText } from './units.js';
 
 /**
- * Where a migration is, on one line: phase, percent, transferred, rate, dirty rate, remaining, downtime limit. The percent is the
- * largest part of guest memory that the destination has held in its present form: it never falls, `left` does and rises again.
+ * Where a migration is, on one line: phase, percent, rate, remaining, transferred, dirty rate, downtime limit. The percent is the
+ * largest part of guest memory that the destination has held in its present form: it never falls, `left` does and rises again. What does
+ * not fit into `columns` is left out from the end, then the phase and the name, so that percent, rate and remaining stay.
  */
-export function progressLine(migration: MigrationResource): string {
-  const { progress } = migration;
-  const head = `${migration.domain.name}: ${phaseText(migration)}`;
+export function progressLine(migration: MigrationResource, columns = Number.POSITIVE_INFINITY): string {
+  const { domain, progress } = migration;
+  const head = `${domain.name}: ${phaseText(migration)}`;
   if (progress === null) return head;
   const { memory, downtime } = progress;
   const parts = [
-    `${bytesText(memory.transferredBytes)} sent`,
     rateText(progress.throughputBytesPerSec),
-    `dirty ${rateText(memory.dirtyRateBytesPerSec)}`,
     `${bytesText(memory.remainingBytes)} left`,
+    `${bytesText(memory.transferredBytes)} sent`,
+    `dirty ${rateText(memory.dirtyRateBytesPerSec)}`,
     `downtime limit ${downtime.limitMs} ms`,
     ...(memory.iteration > 1 ? [`pass ${memory.iteration}`] : []),
   ];
-  return `${head} ${String(percentOf(migration)).padStart(3)}%  ${parts.join(', ')}`;
+  const percent = `${String(percentOf(migration)).padStart(3)}%  `;
+  const least = `${percent}${parts.slice(0, wantedMost).join(', ')}`;
+  const lines = [
+    ...parts.map((_, dropped) => `${head} ${percent}${parts.slice(0, Math.max(wantedMost, parts.length - dropped)).join(', ')}`),
+    `${domain.name}: ${least}`,
+  ];
+  return lines.find((line) => line.length < columns) ?? least.trimStart();
 }
+
+/** Rate and remaining. */
+const wantedMost = 2;
 
 /** 0 to 100; 100 only when the migration has succeeded. */
 export function percentOf(migration: MigrationResource): number {

@@ -122,5 +122,5 @@ export const versionOf = (app: VersionReply['app'], host: string): VersionReply 
   features: ['change-protection'],
   hostName: host,
   hostUuid: `uuid-of-${host}`,
-  storeId: '0'.repeat(32),
+  storeId: Buffer.from(host).toString('hex').padEnd(32, '0'),
 });
