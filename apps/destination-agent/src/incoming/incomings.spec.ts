@@ -21,7 +21,7 @@ async function fullHost(everyMs: number, acknowledged: boolean) {
     return { version: 1, record, createdAt: at, protocol: 'v3', domain, flags: [], ...facts, ...ends };
   });
   const removed: string[] = [];
-  const context: Partial<DestinationContext> = {
+  const context = {
     ...timed,
     log: silentLog,
     host: { hostName: 'here', hostUuid: '', storeId: '' },
@@ -30,9 +30,10 @@ async function fullHost(everyMs: number, acknowledged: boolean) {
     journals: {
       list: () => Promise.resolve(journals.map((value) => ({ name: value.record.key.id, value }))),
       remove: (name: string) => Promise.resolve(void removed.push(name)),
-    } as unknown as DestinationContext['journals'],
+    },
+    arrivals: { list: () => Promise.resolve([]) },
   };
-  const incomings = new Incomings(context as DestinationContext); // What is under test reads nothing else of it.
+  const incomings = new Incomings(context as unknown as DestinationContext); // What is under test reads nothing else of it.
   await incomings.load();
   const prepare = () => incomings.prepare('new', { nonce, xml: '<' }, { protocol: 'v3', transport: 'direct' }, () => undefined);
   return { clock, removed, prepare, incomings };
