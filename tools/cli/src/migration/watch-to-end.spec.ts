@@ -18,8 +18,7 @@ function watch(
 ) {
   const seen: number[] = [];
   const clock = options.clock ?? hasty;
-  // A request has the real time for its answer.
-  const end = watchToEnd(new SourceAgentClient(url), 'm1', {
+  const end = watchToEnd(new SourceAgentClient(url, { clock }), 'm1', {
     clock,
     signal: options.signal ?? new AbortController().signal,
     changed: (migration) => {
