@@ -67,8 +67,9 @@ export class SharedCounters implements PumpCounters {
   }
 
   countBytes(direction: DirectionName, bytes: number): void {
-    Atomics.add(this.#words, direction === 'to-local' ? word.bytesToLocal : word.bytesToRemote, BigInt(bytes));
+    // In this order, so that whoever sees the bytes sees when they came.
     Atomics.store(this.#words, word.lastByteNs, process.hrtime.bigint());
+    Atomics.add(this.#words, direction === 'to-local' ? word.bytesToLocal : word.bytesToRemote, BigInt(bytes));
   }
 
   #read(index: number): number {
