@@ -103,6 +103,8 @@ export class Incomings {
     if (permit === null) {
       if (incoming.migration.answer === 'open')
         await incoming.wantAbort('the driver of the migration asked Finish to cancel', signal);
+      // Whoever is told that it was given up may prepare it anew at once.
+      await incoming.tornDown();
     } else {
       await incoming.finish(permit, signal);
     }
