@@ -289,6 +289,11 @@ export class Incoming {
     await this.migration.until((m) => isFinal(m.record) || m.held !== null, signal);
   }
 
+  /** Resolves when nothing is left of an aborted migration; what cannot be given back is logged and tried again by the machine's shell. */
+  async tornDown(): Promise<void> {
+    await this.migration.concluded().catch(() => undefined);
+  }
+
   /** Waits up to `ms` for the adoption by the host's source-agent. */
   handedOver(ms: number): Promise<boolean> {
     return this.#handover.within(ms);
@@ -298,8 +303,8 @@ export class Incoming {
   async acknowledge(handoverWaitMs: number): Promise<void> {
     if (!isFinal(this.migration.record)) this.#abort('migration-cancelled', 'the source let the migration go');
     if (!this.#journal.acknowledged) await this.#write({ acknowledged: true });
-    // What cannot be concluded is logged and tried again by the machine's shell; the acknowledgement itself is taken.
-    await this.migration.concluded().catch(() => undefined);
+    // The acknowledgement is taken whether that succeeds or not.
+    await this.tornDown();
     if (this.#handover.begun) await this.handedOver(handoverWaitMs);
   }
 

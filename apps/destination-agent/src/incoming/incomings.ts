@@ -142,8 +142,12 @@ export class Incomings {
     const permit = protocol === 'v3' ? this.#permitOf(incoming, body) : await this.#fetchPermit(incoming, body);
     taken();
     if (permit !== null) await incoming.finish(permit, signal);
-    else if (body.cancelled && incoming.migration.answer === 'open')
-      await incoming.wantAbort('the driver of the migration asked Finish to cancel', signal);
+    else if (body.cancelled) {
+      if (incoming.migration.answer === 'open')
+        await incoming.wantAbort('the driver of the migration asked Finish to cancel', signal);
+      // Whoever is told that it was given up may prepare it anew at once.
+      await incoming.tornDown();
+    }
     const reply = await this.#finishReply(incoming, body.cancelled);
     await this.#context.faults('D20');
     return reply;

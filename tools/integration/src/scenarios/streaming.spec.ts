@@ -5,7 +5,7 @@ import { untilSource } from '../checks/resources.js';
 import { endless, type Mode, migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
-import { expectSecond, modesOf, tunnelled } from './scenario.js';
+import { expectSecond, modesOf, onA, tunnelled } from './scenario.js';
 
 const inWorld = sharedWorld();
 
@@ -44,9 +44,15 @@ describe('while the memory streams', () => {
 
   it.each(modesOf(0))('I11: %s: the source QEMU is killed, and the guest with it', (mode) =>
     inWorld(async (world) => {
+      await onA(world);
       const run = await streaming(world, mode);
       process.kill(await world.qemuOn(run.from), 'SIGKILL');
-      await expectSettled(world, run, 'lost');
+      const { source, destination } = await expectSettled(world, run, 'lost');
+      // Its exit and the end of its migration are told by two ways; the first one is the error.
+      expect(['guest-gone', 'migration-failed']).toContain(source?.error?.code);
+      expect(destination?.outcome).toBe('aborted');
+      const crashed = { state: 'shutoff', reason: 'crashed', job: null };
+      expect(await run.from.sourceClient().domain(world.uuid)).toMatchObject(crashed);
       await expectSecond(world, mode, true);
     }),
   );
