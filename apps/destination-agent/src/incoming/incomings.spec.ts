@@ -33,7 +33,7 @@ async function fullHost(everyMs: number, acknowledged: boolean) {
     } as unknown as DestinationContext['journals'],
     arrivals: { list: () => Promise.resolve([]) } as unknown as DestinationContext['arrivals'],
   };
-  const incomings = new Incomings(context as unknown as DestinationContext); // What is under test reads nothing else of it.
+  const incomings = new Incomings(context); // What is under test reads nothing else of it.
   await incomings.load();
   const prepare = () => incomings.prepare('new', { nonce, xml: '<' }, { protocol: 'v3', transport: 'direct' }, () => undefined);
   return { clock, removed, prepare, incomings };
