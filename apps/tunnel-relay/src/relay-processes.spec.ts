@@ -3,7 +3,7 @@ import net from 'node:net';
 import { openStream } from '@vmferry/client';
 import { closeFd, detachSocket, resetOnClose } from '@vmferry/posix';
 import { describe, expect, it } from 'vitest';
-import { qemuEnd, receive, refusedRelay, relayProcess, send, streamIn, tunnel } from './testing/relay-processes.js';
+import { closeOf, qemuEnd, receive, refusedRelay, relayProcess, send, streamIn, tunnel } from './testing/relay-processes.js';
 
 const bytes = 16 * 1_048_576;
 
@@ -86,7 +86,7 @@ describe('two relays in two processes', () => {
       deadlineMs: 5_000,
     });
     const qemuB = await qemuEnd(destination);
-    const closed = once(qemuB.on('error', () => undefined).resume(), 'close');
+    const closed = closeOf(qemuB);
     await streamIn(b, destination.id, 'streaming');
     const fd = detachSocket(socket);
     resetOnClose(fd, true);
@@ -102,15 +102,7 @@ describe('two relays in two processes', () => {
       const a = await relayProcess([], how === 'SIGKILL' ? {} : { VMFERRY_FAULT: how });
       const b = await relayProcess();
       const { destination, qemuA, qemuB } = await tunnel(a, b);
-      const over = [qemuA, qemuB].map((qemu) =>
-        once(
-          qemu
-            .on('error', () => undefined)
-            .on('end', () => qemu.end())
-            .resume(),
-          'close',
-        ),
-      );
+      const over = [qemuA, qemuB].map((qemu) => closeOf(qemu.on('end', () => qemu.end())));
       if (how === 'SIGKILL') {
         await streamIn(b, destination.id, 'streaming');
         a.child.kill('SIGKILL');

@@ -128,3 +128,13 @@ export async function receive(socket: net.Socket): Promise<string> {
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) digest.update(chunk as Buffer);
   return digest.digest('hex');
 }
+
+/** Reads on until the socket is closed, told by an end or by a reset; `once` would take the error of a reset for its own. */
+export function closeOf(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket
+      .on('error', () => undefined)
+      .on('close', () => resolve())
+      .resume();
+  });
+}
