@@ -481,8 +481,7 @@ export class Incoming {
     if (domain === null) return;
     await this.#kill();
     await this.#giveBackHoldings(domain);
-    // A client that went away is libvirt's autodestroy (S18).
-    this.events.ended(this.#error?.code === 'session-lost' ? 'destroyed' : 'failed');
+    this.events.ended(this.#endedAs);
     // Whose guest may have run here keeps its configuration: a person decides about it.
     if (record.decision === 'aborted') await this.#persistence.putBack();
   }
@@ -506,7 +505,11 @@ export class Incoming {
     const last = await auditor.lastControl(domain.uuid, pid);
     if (last === 'stop' || (last === null && !this.#restarted)) return;
     if (last === null) await auditor.domainStart(domain, 'recovered', true);
-    // A client that went away is libvirt's autodestroy (S18).
-    await auditor.domainStop(domain, this.#error?.code === 'session-lost' ? 'destroyed' : 'failed', true);
+    await auditor.domainStop(domain, this.#endedAs, true);
+  }
+
+  /** A client that went away is libvirt's autodestroy (S18). */
+  get #endedAs(): 'destroyed' | 'failed' {
+    return this.#error?.code === 'session-lost' ? 'destroyed' : 'failed';
   }
 }

@@ -86,7 +86,7 @@ export class Domains {
   /** The same for a migration: a domain that has come in and waits to be taken over is not unknown. Throws also `handover-pending`. */
   async ofOrArriving(ref: string): Promise<Domain> {
     // A configuration of it may be here while its guest arrives.
-    const known = this.list().find(({ uuid, name }) => uuid === ref.toLowerCase() || name === ref);
+    const known = this.list().find((domain) => answersTo(domain, ref));
     if (known?.hasProcess !== true && known?.undecided == null) await this.#refuseArriving(ref);
     return this.of(ref);
   }
@@ -94,7 +94,7 @@ export class Domains {
   async #refuseArriving(ref: string): Promise<void> {
     const { guestHost, incomingDecision, host } = this.#context;
     for (const { value: status } of await guestHost.statuses.list()) {
-      if (status.uuid !== ref.toLowerCase() && status.name !== ref) continue;
+      if (!answersTo(status, ref)) continue;
       // One that is this agent's by its document already, and is not in its hands, is just being taken over.
       const { owner, migration } = status;
       if (owner === 'destination' && (migration === null || (await incomingDecision(migration)) !== 'committed')) continue;
@@ -117,9 +117,7 @@ export class Domains {
   /** The migration by which a domain is coming in, by its name or uuid: the destination-agent has it in hand. */
   async #incoming(ref: string): Promise<DomainStatus['migration']> {
     const statuses = await this.#context.guestHost.statuses.list();
-    const found = statuses.find(
-      ({ value: { owner, uuid, name } }) => owner === 'destination' && (uuid === ref.toLowerCase() || name === ref),
-    );
+    const found = statuses.find(({ value }) => value.owner === 'destination' && answersTo(value, ref));
     return found?.value.migration ?? null;
   }
 
@@ -247,4 +245,9 @@ export class Domains {
       );
     }
   }
+}
+
+/** By uuid or by name, as virsh takes either. */
+function answersTo({ uuid, name }: Pick<DomainStatus, 'uuid' | 'name'>, ref: string): boolean {
+  return uuid === ref.toLowerCase() || name === ref;
 }

@@ -19,6 +19,7 @@ import { Domains } from '../domains/domains.js';
 import { Lifecycle } from '../domains/lifecycle.js';
 import { outgoingJournal } from '../outgoing/outgoing-journal.js';
 import { Outgoings } from '../outgoing/outgoings.js';
+import { optionsIn } from './running-agent.js';
 import type { ScriptedMonitor } from './scripted-monitor.js';
 import { silentLog } from './spec-parts.js';
 
@@ -69,22 +70,6 @@ async function guestProcess(path: string, scriptedPath: string): Promise<ChildPr
   const child = spawn(process.execPath, ['-e', passOn, path, scriptedPath], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   return child;
-}
-
-function optionsIn(folder: string) {
-  return {
-    stateDir: join(folder, 'state'),
-    runtimeDir: join(folder, 'run'),
-    listen: '127.0.0.1:0',
-    hostName: 'here',
-    logLevel: 'info' as const,
-    imageRoot: ['/'],
-    lockDriver: 'embedded' as const,
-    securityDriver: 'none' as const,
-    peer: [],
-    sessionTtlSeconds: 15,
-    retryMs: 100,
-  };
 }
 
 function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, record: FarRecord, log: Log): SourceContext {

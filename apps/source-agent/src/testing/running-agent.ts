@@ -16,20 +16,7 @@ export async function runningAgent(change: { readonly relay?: string } = {}) {
       done();
     },
   });
-  const options = {
-    stateDir: join(folder, 'state'),
-    runtimeDir: join(folder, 'run'),
-    listen: '127.0.0.1:0',
-    hostName: 'here',
-    logLevel: 'info' as const,
-    imageRoot: ['/'],
-    lockDriver: 'embedded' as const,
-    securityDriver: 'none' as const,
-    peer: [],
-    sessionTtlSeconds: 15,
-    retryMs: 100,
-    ...change,
-  };
+  const options = { ...optionsIn(folder), ...change };
   const running = await startSourceAgent(
     options,
     noFaults,
@@ -44,5 +31,22 @@ export async function runningAgent(change: { readonly relay?: string } = {}) {
       await running.close();
       rmSync(folder, { recursive: true });
     },
+  };
+}
+
+/** What an agent of a spec is started with. */
+export function optionsIn(folder: string) {
+  return {
+    stateDir: join(folder, 'state'),
+    runtimeDir: join(folder, 'run'),
+    listen: '127.0.0.1:0',
+    hostName: 'here',
+    logLevel: 'info' as const,
+    imageRoot: ['/'],
+    lockDriver: 'embedded' as const,
+    securityDriver: 'none' as const,
+    peer: [],
+    sessionTtlSeconds: 15,
+    retryMs: 100,
   };
 }
