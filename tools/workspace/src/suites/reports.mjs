@@ -3,6 +3,9 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, workspacePackages } from '../packages.mjs';
 
+/** In lines. */
+const longestReason = 30;
+
 export const reportsFolder = join(root, '.reports');
 
 /** One report for each package and suite, so that two suites of one package never overwrite each other. */
@@ -54,11 +57,17 @@ function addReport(sum, suite, name, report) {
   sum.skipped += report.numPendingTests + report.numTodoTests;
   for (const file of report.testResults) {
     const failedTests = file.assertionResults.filter((test) => test.status === 'failed');
-    for (const test of failedTests) fail(sum, `${name}: ${test.fullName}`);
+    for (const test of failedTests) fail(sum, `${name}: ${test.fullName}${whyOf(test)}`);
     if (file.status === 'failed' && failedTests.length === 0)
       fail(sum, `${name}: ${file.name} failed as a file: ${file.message}`);
   }
   if (!report.success && sum.failed === failedBefore) fail(sum, `${name}: the ${suite} run failed outside any test`);
+}
+
+/** Why a test failed, indented below its name: of a run on another machine the end of its output may be all that is kept. */
+function whyOf({ failureMessages = [] }) {
+  const lines = failureMessages.flatMap((message) => message.split('\n')).slice(0, longestReason);
+  return lines.map((line) => `\n    ${line}`).join('');
 }
 
 function fail(sum, reason) {

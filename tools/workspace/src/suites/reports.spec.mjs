@@ -18,6 +18,12 @@ describe('the sum of the reports', () => {
     expect(sumOf('unit', false, { a: bad })).toMatchObject({ passed: 1, failed: 1, reasons: ['a: two'] });
   });
 
+  it('says below the name of a test why it failed, so that the end of a log is enough', () => {
+    const why = { ...failed, failureMessages: ['expected 1\nto be 2'] };
+    const { reasons } = sumOf('unit', false, { a: report([file('failed', [why])], false, 1) });
+    expect(reasons).toEqual(['a: two\n    expected 1\n    to be 2']);
+  });
+
   it('counts a missing report as a failure', () => {
     expect(sumOf('unit', true, { a: good, b: undefined })).toMatchObject({ passed: 1, failed: 1 });
   });
