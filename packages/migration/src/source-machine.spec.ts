@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Answer } from './record.js';
 import {
   begun,
   hasEnded,
@@ -30,6 +31,11 @@ function outcome({ state, effects }: { state: SourceState; effects: readonly { t
   return [state.journal.stage, ...effects.map((effect) => effect.t)].join(' ');
 }
 
+/** Whether the record was heard to say this, by asking or by reading it. */
+function says(event: SourceEvent, answer: Answer): boolean {
+  return (event.t === 'answer' || event.t === 'read') && event.answer === answer;
+}
+
 const events: readonly SourceEvent[] = [
   { t: 'perform', destination: peer },
   { t: 'qemu-completed' },
@@ -38,11 +44,10 @@ const events: readonly SourceEvent[] = [
   { t: 'cancel' },
   { t: 'confirm' },
   { t: 'destroy' },
-  ...(['open', 'pending', 'committed', 'aborted', 'unknown', 'silent'] as const).map((answer) => ({
-    t: 'answer' as const,
-    answer,
-    lease: null,
-  })),
+  ...(['open', 'pending', 'committed', 'aborted', 'unknown', 'silent'] as const).flatMap((answer) => [
+    { t: 'answer' as const, answer, lease: null },
+    { t: 'read' as const, answer, lease: null },
+  ]),
   { t: 'retry' },
   { t: 'resumed' },
   { t: 'resume-failed' },
@@ -96,6 +101,11 @@ describe('stepSource', () => {
     ['permitted', { t: 'answer', answer: 'aborted', lease: 'l2' }, 'resuming resume'],
     ['permitted', { t: 'answer', answer: 'unknown', lease: null }, 'permitted retry-later'],
     ['permitted', { t: 'answer', answer: 'silent', lease: null }, 'permitted retry-later'],
+    ['permitted', { t: 'read', answer: 'committed', lease: null }, 'leaving leave'],
+    ['permitted', { t: 'read', answer: 'aborted', lease: 'l2' }, 'resuming resume'],
+    ['permitted', { t: 'read', answer: 'unknown', lease: null }, 'permitted retry-later'],
+    ['permitted', { t: 'read', answer: 'silent', lease: null }, 'permitted'],
+    ['permitted', { t: 'read', answer: 'open', lease: null }, 'permitted'],
     ['resuming', { t: 'resumed' }, 'stayed acknowledge'],
     ['resuming', { t: 'resume-failed' }, 'resuming retry-later'],
     ['leaving', { t: 'cleaned' }, 'left acknowledge'],
@@ -152,9 +162,9 @@ describe('stepSource', () => {
           const made = stepSource(state, event);
           state = made.state;
           const starts = before.journal.stage === 'permitted' && made.effects.some((effect) => effect.t === 'resume');
-          if (starts && !(event.t === 'answer' && event.answer === 'aborted')) return false;
+          if (starts && !says(event, 'aborted')) return false;
           const leaves = before.journal.stage === 'permitted' && made.effects.some((effect) => effect.t === 'leave');
-          if (leaves && !(event.t === 'answer' && event.answer === 'committed')) return false;
+          if (leaves && !says(event, 'committed')) return false;
           if (before.journal.destroyIntended && state.journal.stage === 'permitted' && before.journal.stage !== 'permitted')
             return false;
         }

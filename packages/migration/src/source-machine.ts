@@ -52,6 +52,8 @@ export type SourceEvent =
   | { readonly t: 'confirm' }
   | { readonly t: 'destroy' }
   | { readonly t: 'answer'; readonly answer: Answer | 'silent'; readonly lease: string | null }
+  /** The record as whoever only watches it has read it (protocol v2): what is not final changes nothing, and is told. */
+  | { readonly t: 'read'; readonly answer: Answer | 'silent'; readonly lease: string | null }
   | { readonly t: 'retry' }
   | { readonly t: 'resumed' }
   /** The lease could not be had, or QEMU refused `cont`. */
@@ -168,6 +170,8 @@ export function stepSource(state: SourceState, event: SourceEvent): SourceStep {
       return destroy(state);
     case 'answer':
       return answered({ ...state, answer: event.answer }, event.answer, event.lease);
+    case 'read':
+      return read({ ...state, answer: event.answer }, event.answer, event.lease);
     case 'retry':
       return retry(state);
     case 'resumed':
@@ -293,6 +297,12 @@ function answered(state: SourceState, answer: Answer | 'silent', lease: string |
     default:
       return answer satisfies never;
   }
+}
+
+/** Whoever watches the record reads it again by himself; nobody asks it to abort on his word. */
+function read(state: SourceState, answer: Answer | 'silent', lease: string | null): SourceStep {
+  const goesOn = answer === 'open' || answer === 'pending' || answer === 'silent';
+  return goesOn ? stay(state) : answered(state, answer, lease);
 }
 
 /**

@@ -56,7 +56,7 @@ export function finishHeard(w: World, config: Config): Variant[] {
     : free(world);
 }
 
-/** The source's own reading of the record; only what is final is an answer. */
+/** The source's own reading of the record; what is not final changes nothing there. */
 export function watchMove(w: World, config: Config, add: Add): void {
   if (w.source?.journal.stage !== 'permitted' || !w.destinationUp || w.record === null) return;
   const answer = answerOf(w.record);
@@ -64,6 +64,6 @@ export function watchMove(w: World, config: Config, add: Add): void {
   add(
     'source',
     'source: reads the record',
-    sourceHears({ ...w, said: answer }, { t: 'answer', answer, lease: w.record.lease }, config),
+    sourceHears({ ...w, said: answer }, { t: 'read', answer, lease: w.record.lease }, config),
   );
 }

@@ -68,6 +68,15 @@ describe('a destination that offers v2 alone', () => {
       await expectSecond(world, 'p2p-direct', false);
     }));
 
+  it('S42: a destination that is silent after Perform2 is told of at the source, which reads on and goes by the record', () =>
+    inWorld(async (world) => {
+      const hand = await new ByHandV2(world).performed();
+      await hand.run.to.destination.kill();
+      await untilSource(hand.run, ({ state, guest }) => state === 'NEEDS_ATTENTION' && guest.runningOn === 'unknown');
+      await hand.run.to.destination.start();
+      await expectSettled(world, hand.run, 'source');
+    }));
+
   it('I11: the destination agent is killed after the record was bound', () =>
     inWorld(async (world) => {
       const run = migrate(world, { mode: 'managed-tunnelled', ...endless });

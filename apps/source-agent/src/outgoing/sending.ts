@@ -1,0 +1,130 @@
+import type { MigrationParameters, MigrationProgress } from '@vmferry/api';
+import { VmferryError } from '@vmferry/errors';
+import type { Channel } from '@vmferry/guest';
+import type { Log } from '@vmferry/service';
+import type { SourceContext } from '../context.js';
+import type { Domain } from '../domains/domain.js';
+import { openChannel } from './channel.js';
+import type { FarRecord } from './far-record.js';
+import type { KeptJournal } from './kept-journal.js';
+import type { Overdue } from './patience.js';
+import type { AcceptedPerform } from './perform-request.js';
+import { Transfer, type TransferEnd } from './transfer.js';
+
+interface Parts {
+  readonly context: SourceContext;
+  readonly domain: Domain;
+  readonly journal: KeptJournal;
+  readonly record: FarRecord;
+  readonly log: Log;
+  /** Whether somebody wants the guest to stay. */
+  readonly cancelWanted: () => boolean;
+  readonly onProgress: (progress: MigrationProgress) => void;
+  readonly onOverdue: (overdue: Overdue) => Promise<void>;
+  /** Told how a transfer ended that this life of the agent did not start. */
+  readonly onEndOfFollowed: (end: TransferEnd) => Promise<void>;
+}
+
+/** The sending of the guest's memory, from the opening of its channel to QEMU's terminal status. */
+export class Sending {
+  readonly #parts: Parts;
+  #transfer: Transfer | null = null;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  get begun(): boolean {
+    return this.#transfer !== null;
+  }
+
+  /** Resolves with QEMU's terminal status. Throws when QEMU was not told to migrate, or would not. */
+  async send({ peer, stream, bandwidthMibPerSec, display }: AcceptedPerform): Promise<TransferEnd> {
+    const { context, journal, record } = this.#parts;
+    // Nobody is connected to on the word of a cookie alone: the record that it names has to know the migration first (threats, row 6).
+    await record.refuseUnlessOpen(peer);
+    const { transport, machine } = journal.value;
+    const channel = await openChannel(context, transport, machine.key.id, stream);
+    try {
+      await this.#makeReady(bandwidthMibPerSec);
+    } catch (thrown) {
+      giveUp(channel);
+      throw thrown;
+    }
+    this.#transfer = this.#newTransfer();
+    await this.#transfer.start(channel, display);
+    return this.#transfer.end;
+  }
+
+  /** A transfer that another life of the agent has started: its end is waited for. `follow` looks at QEMU for it. */
+  resume(): void {
+    const transfer = this.#newTransfer();
+    this.#transfer = transfer;
+    void transfer.end.then((end) => this.#parts.onEndOfFollowed(end));
+  }
+
+  async follow(): Promise<void> {
+    await this.#transfer?.follow();
+  }
+
+  /** `migrate_cancel`, the channel shut first; QEMU's terminal status is the answer. */
+  async cancel(): Promise<void> {
+    if (this.#transfer === null) {
+      this.resume();
+      await this.follow();
+    }
+    await this.#transfer?.cancel();
+  }
+
+  /** Stops the guest, so that the rest of its memory goes over. */
+  async pause(): Promise<void> {
+    await this.#transfer?.pause();
+  }
+
+  async steer(parameters: MigrationParameters): Promise<void> {
+    const { bandwidthMibPerSec, downtimeMsMax } = parameters;
+    const { bandwidthBytesPerSec, timeouts } = this.#parts.journal.value;
+    // One that was raised to complete stays raised unless another is asked for.
+    const asked = bandwidthMibPerSec === undefined ? {} : { bandwidthBytesPerSec: bandwidthBytesPerSec ?? undefined };
+    await this.#transfer?.steer({ ...asked, downtimeMsMax, timeouts });
+  }
+
+  /** The last things before QEMU is told to migrate. */
+  async #makeReady(bandwidthMibPerSec: number | undefined): Promise<void> {
+    const { context, domain, journal, cancelWanted } = this.#parts;
+    await context.faults('S7');
+    const { qmp } = domain.activeGuest();
+    if (bandwidthMibPerSec !== undefined) await journal.write({ bandwidthBytesPerSec: bandwidthMibPerSec * 1_048_576 });
+    if (!journal.value.flags.includes('LIVE') && domain.state.state === 'running') {
+      // Non-live: the guest stands still while its memory goes over; rollback runs it again.
+      await qmp.execute('stop', {});
+      await domain.setState({ state: 'paused', reason: 'migration' });
+    }
+    if (cancelWanted()) {
+      const { id } = journal.value.machine.key;
+      throw new VmferryError('migration-cancelled', `The migration ${id} was cancelled before its stream began.`);
+    }
+  }
+
+  #newTransfer(): Transfer {
+    const { context, domain, journal, log, onProgress, onOverdue } = this.#parts;
+    const { bandwidthBytesPerSec, downtimeMsMax, timeouts } = journal.value;
+    return new Transfer({
+      qmp: domain.activeGuest().qmp,
+      clock: context.clock,
+      faults: context.faults,
+      log,
+      bandwidthBytesPerSec,
+      downtimeMsMax,
+      timeouts,
+      memoryKib: domain.definition.memoryKib,
+      onProgress,
+      onOverdue,
+    });
+  }
+}
+
+function giveUp(channel: Channel): void {
+  channel.shut();
+  channel.release();
+}
