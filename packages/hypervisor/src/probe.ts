@@ -29,7 +29,8 @@ export interface Capabilities {
 
 export const emulatorDefault = '/usr/bin/qemu-system-x86_64';
 
-const deadlineMs = 20_000;
+/** For one QEMU to answer. One whose monitor stays silent is given up, and another is asked with more patience. */
+const patienceMs = [5_000, 20_000] as const;
 
 /**
  * Asks the emulator itself, which takes about 0.2 s; with `kvm` it also tries KVM, which takes 2 s where KVM hangs. Throws `hypervisor-unsupported` when it is none, or one that cannot
@@ -47,7 +48,11 @@ export async function probe(o: {
     throw new VmferryError('invalid-argument', `The emulator is given by an absolute path, not as "${emulator}".`);
   const folder = await mkdtemp(o.folderPrefix ?? join(tmpdir(), 'vmferry-probe-'));
   try {
-    const asked = await askEmulator(emulator, folder, clock);
+    const [first, second] = patienceMs;
+    const asked = await askEmulator(emulator, join(folder, 'first'), clock, first).catch((error: unknown) => {
+      if (!VmferryError.is(error, 'monitor-timeout')) throw error;
+      return askEmulator(emulator, join(folder, 'second'), clock, second);
+    });
     const missing = capabilitiesNeeded.filter((name) => !asked.migrationCapabilities.includes(name));
     if (missing.length > 0) {
       throw new VmferryError('hypervisor-unsupported', `${emulator} cannot migrate safely: it lacks ${missing.join(', ')}.`, {
@@ -60,8 +65,12 @@ export async function probe(o: {
   }
 }
 
-async function askEmulator(emulator: string, folder: string, clock: Clock): Promise<Omit<Capabilities, 'kvmUsable'>> {
-  const path = join(folder, 'm');
+async function askEmulator(
+  emulator: string,
+  path: string,
+  clock: Clock,
+  deadlineMs: number,
+): Promise<Omit<Capabilities, 'kvmUsable'>> {
   const monitor = ['-chardev', `socket,id=m,path=${path},server=on,wait=off`, '-mon', 'chardev=m,mode=control'];
   const argv = ['-machine', 'none', '-nodefaults', '-no-user-config', '-display', 'none', '-S', ...monitor];
   const qemu = spawnDependent(emulator, argv, ['ignore', 'ignore', 'pipe']);

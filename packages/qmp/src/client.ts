@@ -15,6 +15,9 @@ import { copyByShape } from './shape.js';
 /** Time allowed for a command that names none. QEMU answers within milliseconds unless it hangs (qemu-behaviour, H). */
 export const commandDeadlineMsDefault = 10_000;
 
+/** For the first answer of a monitor that has greeted, before it is called again; each call waits twice as long as the one before. */
+const firstPatienceMs = 1_500;
+
 export interface ExecuteOptions {
   readonly deadlineMs?: number;
   /** Sent with the command by SCM_RIGHTS, for getfd and add-fd. It stays the caller's to close; getfd clears its O_NONBLOCK. */
@@ -75,17 +78,33 @@ export class QmpClient {
     this.#readOn();
   }
 
-  /** Connects, waits for the greeting and leaves negotiation mode, all within `deadlineMs`. */
+  /**
+   * Connects, waits for the greeting and leaves negotiation mode, all within `deadlineMs`. A QEMU that is reached in the very moment in
+   * which it sets its monitor up may greet and then never hear the first command: it is then called again.
+   */
   static async connect(o: DialOptions): Promise<QmpClient> {
     const startedMs = o.clock.monotonicMs();
-    const rest = () => ({ ...o, deadlineMs: Math.max(1, o.deadlineMs - (o.clock.monotonicMs() - startedMs)) });
+    const restMs = () => Math.max(1, o.deadlineMs - (o.clock.monotonicMs() - startedMs));
+    for (let patienceMs = firstPatienceMs; ; patienceMs *= 2) {
+      const client = await QmpClient.#greeted({ ...o, deadlineMs: restMs() });
+      const deadlineMs = Math.min(patienceMs, restMs());
+      try {
+        await client.execute('qmp_capabilities', {}, { deadlineMs });
+        return client;
+      } catch (error) {
+        client.close();
+        if (!VmferryError.is(error, 'monitor-timeout') || deadlineMs < patienceMs) throw error;
+      }
+    }
+  }
+
+  static async #greeted(o: DialOptions): Promise<QmpClient> {
+    const startedMs = o.clock.monotonicMs();
     const socket = await dial(o);
     try {
       const reader = new LineReader();
-      const greeting = await greet(socket, reader, rest());
-      const client = new QmpClient(socket, reader, greeting, o);
-      await client.execute('qmp_capabilities', {}, { deadlineMs: rest().deadlineMs });
-      return client;
+      const deadlineMs = Math.max(1, o.deadlineMs - (o.clock.monotonicMs() - startedMs));
+      return new QmpClient(socket, reader, await greet(socket, reader, { ...o, deadlineMs }), o);
     } catch (error) {
       socket.destroy();
       throw error;

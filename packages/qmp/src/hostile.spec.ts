@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { QmpClient } from './client.js';
 import { eventsPerSecondMax } from './event-gate.js';
 import { lineBytesMax } from './line-reader.js';
-import { startHostileMonitor, temporaryFolder } from './spec-helper.js';
+import { startDeafMonitor, startHostileMonitor, temporaryFolder } from './spec-helper.js';
 
 async function connectTo(act: Parameters<typeof startHostileMonitor>[1]): Promise<QmpClient> {
   const path = join(temporaryFolder(), 'm.sock');
@@ -120,3 +120,19 @@ test('a flood of events is read at a bounded rate, and makes the sender wait', a
   const [first = 0, last = 0] = [arrivals[0], arrivals.at(-1)];
   expect(last - first).toBeGreaterThanOrEqual(2_000);
 }, 20_000);
+
+test('a monitor that greets and does not hear the first command is called again', async () => {
+  const path = join(temporaryFolder(), 'm.sock');
+  const { called } = await startDeafMonitor(path, 1);
+  const qmp = await QmpClient.connect({ path, clock: systemClock, deadlineMs: 20_000 });
+  onTestFinished(() => qmp.close());
+  expect(called()).toBe(2);
+});
+
+test('one that never hears is given up when the time is over', async () => {
+  const path = join(temporaryFolder(), 'm.sock');
+  const { called } = await startDeafMonitor(path, Number.POSITIVE_INFINITY);
+  const connecting = QmpClient.connect({ path, clock: systemClock, deadlineMs: 1_700 });
+  await expect(connecting).rejects.toMatchObject({ code: 'monitor-timeout', data: { command: 'qmp_capabilities' } });
+  expect(called()).toBe(2);
+});

@@ -29,6 +29,25 @@ export function startQemu(path: string, ...more: readonly string[]): ChildProces
 const greetingLine =
   '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}\r\n';
 
+/** A monitor that greets each of its first `deaf` clients and hears none of them, as a real QEMU does too seldom to wait for. */
+export async function startDeafMonitor(path: string, deaf: number): Promise<{ readonly called: () => number }> {
+  let called = 0;
+  const server = createServer((socket) => {
+    called += 1;
+    const hears = called > deaf;
+    socket.on('error', () => undefined);
+    socket.write(greetingLine);
+    socket.on('data', (chunk: Buffer) => {
+      const { id } = JSON.parse(chunk.toString()) as { id: number };
+      if (hears) socket.write(`{"return": {}, "id": ${id}}\r\n`);
+    });
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return { called: () => called };
+}
+
 /**
  * A monitor that an escaped guest has taken over: it greets, agrees to the negotiation and then does what `act` says with each
  * further command. Real QEMU cannot be made to send such things.
