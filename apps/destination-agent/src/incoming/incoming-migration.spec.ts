@@ -108,7 +108,7 @@ describe('IncomingMigration', () => {
     await migration.dispatch({ t: 'finish', permit });
     await settled();
     expect(done).toEqual(['take lease', 'cannot write committing']);
-    expect(migration.held).toBe('journal-unwritable');
+    expect(migration.held?.reason).toBe('journal-unwritable');
     world.journal = 'writable';
     await later();
     expect(done.slice(2)).toEqual(['take lease', 'write committing', 'recheck', 'cont', 'write committed', 'conclude committed']);
@@ -150,9 +150,11 @@ describe('IncomingMigration', () => {
     world.word = { t: 'silent' };
     await migration.wantAbort('a client says so');
     await settled();
-    expect(migration.held).toBe('source-silent');
+    const { held } = migration;
+    expect(held?.reason).toBe('source-silent');
     await later();
     await later();
+    expect(migration.held, 'held since the first time').toEqual(held);
     expect(done).toEqual(['ask', 'ask', 'ask']);
   });
 

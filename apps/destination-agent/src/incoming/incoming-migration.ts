@@ -7,6 +7,7 @@ import {
   type DestinationEvent,
   type DestinationState,
   type DestinationStep,
+  type HeldReason,
   type IncomingQemu,
   isFinal,
   type OutcomeRecord,
@@ -60,6 +61,8 @@ export class IncomingMigration {
   #turn: Promise<void> = Promise.resolve();
   #retry: Timer | null = null;
   #concluded: Promise<void> | null = null;
+  /** The reason for which it was held last, and since when: trying again and being held for the same reason is no new hold. */
+  #hold: { readonly reason: HeldReason; readonly since: Date } | null = null;
   readonly #waiters = new Waiters();
 
   /** For a Prepare whose record was just written `open`. */
@@ -89,8 +92,9 @@ export class IncomingMigration {
     return answerOf(this.#state.record);
   }
 
-  get held(): string | null {
-    return this.#state.activity.t === 'held' ? this.#state.activity.reason : null;
+  /** Why it is held now, and since when it has been held for that reason. */
+  get held(): { readonly reason: HeldReason; readonly since: Date } | null {
+    return this.#state.activity.t === 'held' ? this.#hold : null;
   }
 
   /** Takes one event. Rejects with `state-unwritable` when its step could not be journalled: then it did not happen (rule 7). */
@@ -140,6 +144,9 @@ export class IncomingMigration {
   #adopt({ state, effects }: DestinationStep): void {
     const decided = isFinal(state.record) && this.#concluded === null;
     this.#state = state;
+    const { activity } = state;
+    if (activity.t === 'held' && activity.reason !== this.#hold?.reason)
+      this.#hold = { reason: activity.reason, since: this.#ports.clock.wall() };
     for (const effect of effects) this.#carryOut(effect);
     if (decided) this.#conclude(state.record);
     this.#ports.changed(state);

@@ -46,8 +46,7 @@ export function resourceOf(
   migration: IncomingMigration,
   error: VmferryError | null,
 ): Changing {
-  const { record } = migration;
-  const { activity } = migration.state;
+  const { record, held } = migration;
   return {
     state: stateOf(journal, migration),
     guest: guestOf(record.decision),
@@ -58,10 +57,7 @@ export function resourceOf(
       state: `${record.decision}, QEMU ${migration.state.qemu}`,
     },
     outcome: migration.answer,
-    held:
-      activity.t === 'held'
-        ? { reason: activity.reason, since: context.clock.wall().toISOString(), hint: hints[activity.reason] }
-        : null,
+    held: held === null ? null : { reason: held.reason, since: held.since.toISOString(), hint: hints[held.reason] },
     error: error === null || record.decision === 'committed' ? null : { ...toProblem(error) },
     finishedAt: journal.finishedAt,
   };

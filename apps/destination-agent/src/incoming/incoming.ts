@@ -319,7 +319,7 @@ export class Incoming {
       storeId: this.#context.host.storeId,
       lockState: record.decision === 'aborted' ? record.lease : null,
       reason: record.reason,
-      held: this.migration.held,
+      held: this.migration.held?.reason ?? null,
       resumedMsAgo: this.resumedMsAgo(),
       guestHere: null,
     };
