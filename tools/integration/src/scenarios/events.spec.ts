@@ -1,15 +1,16 @@
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Host, isStopped, processesOf } from '@vmferry/lab';
+import { type Host, isStopped } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
 import { expectTold, type Marks, marksOf } from '../checks/lifecycle.js';
-import { untilSettled, untilSource } from '../checks/resources.js';
+import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import { driveFromProcess } from '../world/managed-process.js';
 import { endless, mainModes, migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
+import { expectPersistRefused, givenUp, rolledBack } from './failed-finish.js';
 
 const inWorld = sharedWorld();
 const mode = 'p2p-direct';
@@ -24,8 +25,6 @@ function migrateWith(world: World, flags: readonly string[], limits: Partial<typ
     .then(() => null);
   return { id, mode, from, to, driven, cancel: () => from.sourceClient().cancelMigration(id) };
 }
-
-const untilStreaming = (run: Run) => untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
 
 const told = (world: World, marks: Marks, run: Run, source: readonly string[], target: readonly string[]) =>
   expectTold(
@@ -42,20 +41,11 @@ const stateOn = async (world: World, host: Host) => {
   return `${state}/${reason}`;
 };
 
-/** The QEMU that waits for the stream. */
-async function incomingQemu(world: World, run: Run): Promise<number> {
-  const source = await world.qemuOn(run.from);
-  return processesOf(world.uuid).find((pid) => pid !== source) ?? 0;
-}
-
 /** Both agents of both hosts die and come back. */
 async function restartAgents(world: World): Promise<void> {
   await Promise.all(world.hosts.flatMap(({ source, destination }) => [source.kill(), destination.kill()]));
   await world.supervise();
 }
-
-const rolledBack = ['suspended/migrated', 'resumed/migrated'];
-const givenUp = ['started/migrated', 'stopped/failed'];
 
 describe('what is told of a migration that succeeds', () => {
   it.each(mainModes)('A9: %s: live, there and back to a configuration', (each) =>
@@ -155,32 +145,9 @@ describe('what is told of a user who acts', () => {
 });
 
 describe('a configuration that is kept before the guest is run', () => {
-  const finishFails = async (world: World, run: Run) => {
-    await untilSettled(run.from.sourceClient(), run.id);
-    await eventually(() => expect(processesOf(world.uuid), 'the guest runs on at the source alone').toHaveLength(1));
-  };
-
   it('S13: cannot be written: Finish fails by its own code, the guest runs on at the source, nothing is left there', () =>
     inWorld(async (world) => {
-      const marks = await marksOf(world);
-      const domains = join(world.there.stateDir, 'domains');
-      const run = migrateWith(world, ['LIVE', 'PERSIST_DEST'], endless);
-      await untilStreaming(run);
-      await rename(domains, `${domains}.aside`);
-      await writeFile(domains, 'a file in the place of the folder');
-      await run.from.sourceClient().setParameters(run.id, { bandwidthMibPerSec: 1_024, downtimeMsMax: 300 });
-      await finishFails(world, run);
-      await told(world, marks, run, rolledBack, givenUp);
-      const audit = await readFile(join(run.to.stateDir, 'destination-agent.audit'), 'utf8');
-      expect(
-        audit
-          .trimEnd()
-          .split('\n')
-          .findLast((line) => line.includes('op=stop')),
-      ).toContain('op=stop reason=failed');
-      await rm(domains);
-      await rename(`${domains}.aside`, domains);
-      const { source } = await expectSettled(world, run, 'source');
+      const { source } = await expectPersistRefused(world, mode);
       expect(source?.error).toMatchObject({ code: 'persist-failed', side: 'destination', phase: 'finish' });
     }));
 
@@ -204,7 +171,7 @@ describe('a configuration that is kept before the guest is run', () => {
         await eventually(() => expect(isStopped(run.to.destination.pid), 'D14 was met').toBe(true));
         const config = join(run.to.stateDir, 'domains', `${world.uuid}.xml`);
         expect(await readFile(config, 'utf8')).not.toContain('<title>');
-        process.kill(await incomingQemu(world, run), 'SIGKILL');
+        process.kill(await world.incomingQemu(), 'SIGKILL');
         await run.to.destination.kill();
         await run.to.destination.start();
         await expectSettled(world, run, 'source');
@@ -333,7 +300,7 @@ describe('what is told of a migration that fails', () => {
       const marks = await marksOf(world);
       const run = migrate(world, { mode, ...endless });
       await untilStreaming(run);
-      process.kill(await incomingQemu(world, run), 'SIGKILL');
+      process.kill(await world.incomingQemu(), 'SIGKILL');
       await expectSettled(world, run, 'source');
       await told(world, marks, run, [], givenUp);
     }));

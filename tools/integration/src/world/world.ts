@@ -127,6 +127,14 @@ export class World {
     return pid;
   }
 
+  /** The QEMU that the guest is coming in to: the one that is not on the host where it runs. */
+  async incomingQemu(): Promise<number> {
+    const source = await this.qemuOn(this.here);
+    const incoming = processesOf(this.uuid).find((pid) => pid !== source);
+    if (incoming === undefined) throw new Error(`the guest is coming in to no QEMU on ${this.there.name}`);
+    return incoming;
+  }
+
   /** Starts what does not run, as a supervisor would. */
   async supervise(): Promise<void> {
     for (const host of this.hosts)
