@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Host, isStopped } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
-import { expectTold, type Marks, marksOf } from '../checks/lifecycle.js';
+import { expectTold, expectToldOf, marksOf } from '../checks/lifecycle.js';
 import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import { driveFromProcess } from '../world/managed-process.js';
@@ -26,16 +26,6 @@ function migrateWith(world: World, flags: readonly string[], limits: Partial<typ
   return { id, mode, from, to, driven, cancel: () => from.sourceClient().cancelMigration(id) };
 }
 
-const told = (world: World, marks: Marks, run: Run, source: readonly string[], target: readonly string[]) =>
-  expectTold(
-    world,
-    marks,
-    new Map<Host, readonly string[]>([
-      [run.from, source],
-      [run.to, target],
-    ]),
-  );
-
 const stateOn = async (world: World, host: Host) => {
   const { state, reason } = await host.sourceClient().domain(world.uuid);
   return `${state}/${reason}`;
@@ -57,7 +47,7 @@ describe('what is told of a migration that succeeds', () => {
         const marks = await marksOf(world);
         const run = migrate(world, { mode: each });
         await expectSettled(world, run, 'destination');
-        await told(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
+        await expectToldOf(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
         expect(await stateOn(world, run.to), 'S48').toBe('running/migrated');
       }
     }),
@@ -72,10 +62,10 @@ describe('what is told of a migration that succeeds', () => {
         await expectSettled(world, run, 'destination');
         const source = ['suspended/migrated', 'stopped/migrated', 'undefined/removed'];
         const target = ['started/migrated', 'defined/added', 'resumed/migrated'];
-        await told(world, marks, run, source, target);
+        await expectToldOf(world, marks, run, source, target);
         await restartAgents(world);
         await eventually(async () => expect(await stateOn(world, run.to)).toBe('running/migrated'));
-        await told(world, marks, run, source, target);
+        await expectToldOf(world, marks, run, source, target);
       }
     }));
 
@@ -86,11 +76,11 @@ describe('what is told of a migration that succeeds', () => {
       const run = migrateWith(world, ['LIVE']);
       await run.driven;
       await untilSettled(run.from.sourceClient(), run.id);
-      await told(world, marks, run, ['suspended/paused', 'stopped/migrated'], ['started/migrated', 'suspended/paused']);
+      await expectToldOf(world, marks, run, ['suspended/paused', 'stopped/migrated'], ['started/migrated', 'suspended/paused']);
       expect(await stateOn(world, run.to), 'S48').toBe('paused/user');
       await run.to.sourceClient().resume(world.name);
       await expectSettled(world, run, 'destination');
-      await told(
+      await expectToldOf(
         world,
         marks,
         run,
@@ -110,7 +100,7 @@ describe('what is told of a user who acts', () => {
       await run.from.sourceClient().setParameters(run.id, { bandwidthMibPerSec: 1_024, downtimeMsMax: 300 });
       await expectSettled(world, run, 'destination');
       const target = ['started/migrated', ...(run.to === world.a ? ['defined/updated'] : []), 'resumed/migrated'];
-      await told(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
+      await expectToldOf(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
     }));
 
   it('A9: suspends, resumes, destroys and boots it; and of a QEMU that ends by itself, seen or found out by an agent that comes back', () =>
@@ -175,7 +165,7 @@ describe('a configuration that is kept before the guest is run', () => {
         await run.to.destination.kill();
         await run.to.destination.start();
         await expectSettled(world, run, 'source');
-        await told(world, marks, run, rolledBack, ['started/migrated', ...kept, 'stopped/failed', ...putBack]);
+        await expectToldOf(world, marks, run, rolledBack, ['started/migrated', ...kept, 'stopped/failed', ...putBack]);
         if (before === null) {
           await expect(readFile(config)).rejects.toMatchObject({ code: 'ENOENT' });
         } else {
@@ -209,7 +199,7 @@ describe('a configuration that is kept before the guest is run', () => {
         cancel: () => Promise.resolve(),
       };
       await expectSettled(world, run, 'destination');
-      await told(
+      await expectToldOf(
         world,
         marks,
         run,
@@ -248,7 +238,7 @@ describe('what is told of a migration that fails', () => {
       await untilStreaming(run);
       await run.cancel();
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, [], givenUp);
+      await expectToldOf(world, marks, run, [], givenUp);
     }));
 
   it('A9: cancelled while the guest stands still for it', () =>
@@ -259,7 +249,7 @@ describe('what is told of a migration that fails', () => {
       expect(await stateOn(world, run.from), 'S48').toBe('paused/migration');
       await run.cancel();
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, rolledBack, givenUp);
+      await expectToldOf(world, marks, run, rolledBack, givenUp);
       expect(await stateOn(world, run.from), 'S48').toBe('running/migration canceled');
     }));
 
@@ -280,7 +270,7 @@ describe('what is told of a migration that fails', () => {
       const marks = await marksOf(world);
       const { run } = driveFromProcess(world, 'managed-direct', 'S5=kill');
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, [], ['started/migrated', 'stopped/destroyed']);
+      await expectToldOf(world, marks, run, [], ['started/migrated', 'stopped/destroyed']);
     }));
 
   it('A9: the QEMU of the source dies; S48: it has crashed', () =>
@@ -290,7 +280,7 @@ describe('what is told of a migration that fails', () => {
       await untilStreaming(run);
       process.kill(await world.qemuOn(run.from), 'SIGKILL');
       await expectSettled(world, run, 'lost');
-      await told(world, marks, run, ['stopped/failed'], givenUp);
+      await expectToldOf(world, marks, run, ['stopped/failed'], givenUp);
       if (run.from === world.a) expect(await stateOn(world, world.a)).toBe('shutoff/crashed');
       await world.boot();
     }));
@@ -302,6 +292,6 @@ describe('what is told of a migration that fails', () => {
       await untilStreaming(run);
       process.kill(await world.incomingQemu(), 'SIGKILL');
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, [], givenUp);
+      await expectToldOf(world, marks, run, [], givenUp);
     }));
 });

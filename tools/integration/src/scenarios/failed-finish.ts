@@ -4,7 +4,7 @@ import { processesOf } from '@vmferry/lab';
 import { expect } from 'vitest';
 import { auditOf } from '../checks/audit.js';
 import { expectSettled, type Settled } from '../checks/expect-settled.js';
-import { expectTold, marksOf } from '../checks/lifecycle.js';
+import { expectToldOf, marksOf } from '../checks/lifecycle.js';
 import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import { endless, type Mode, migrate } from '../world/run.js';
@@ -29,8 +29,7 @@ export async function expectPersistRefused(world: World, mode: Mode): Promise<Se
   await run.from.sourceClient().setParameters(run.id, { bandwidthMibPerSec: 1_024, downtimeMsMax: 300 });
   await untilSettled(run.from.sourceClient(), run.id);
   await eventually(() => expect(processesOf(world.uuid), 'the guest runs on at the source alone').toHaveLength(1));
-  const told = [[run.from, rolledBack] as const, [run.to, givenUp] as const];
-  await expectTold(world, marks, new Map(told));
+  await expectToldOf(world, marks, run, rolledBack, givenUp);
   expect(await auditOf(world, run.to, target)).toEqual(['start migrated', 'stop failed']);
   await rm(domains);
   await rename(`${domains}.aside`, domains);

@@ -4,7 +4,7 @@ import { processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { auditOf } from '../checks/audit.js';
 import { expectSettled } from '../checks/expect-settled.js';
-import { expectTold, marksOf } from '../checks/lifecycle.js';
+import { expectToldOf, marksOf } from '../checks/lifecycle.js';
 import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { type FaultCase, strike, titleOf } from '../faults/strike.js';
 import { expectProblem } from '../steps/ask.js';
@@ -145,8 +145,7 @@ describe('a Finish2 that fails: the source is not ended before the destination h
       await expectSettled(world, hand.run, 'source');
       // The host that has its configuration keeps what came with it before the guest may run.
       const there = to === world.a ? ['started/migrated', 'defined/updated', 'stopped/failed'] : givenUp;
-      const told = [[from, rolledBack] as const, [to, there] as const];
-      await expectTold(world, marks, new Map(told));
+      await expectToldOf(world, marks, hand.run, rolledBack, there);
       expectProblem(await hand.finish(), 500, 'monitor-failed');
       await expectSecond(world, 'p2p-direct', false);
     }));
