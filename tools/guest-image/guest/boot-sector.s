@@ -8,7 +8,9 @@
 # One line per tick: T<8 hex digits> P<4 hex digits> OK|BAD\n. T counts lines, so consecutive lines differ by exactly one: a guest
 # that lost time, ran twice or went back shows it. P is the pass of the page that comes next: pass 1 from tick 32, pass 2 from tick 64.
 #
-# A q on COM1 is its power button: it switches the machine off, by the register that SeaBIOS has put at the same place on q35 and pc.
+# It switches the machine off at the press of its power button, or at a q on COM1; SeaBIOS puts the registers of ACPI at the same place on
+# q35 and pc. A w on COM1 makes it write its own sector to the disk's second page, by the BIOS; it ticks on once that is written. A p
+# makes it tell that it panics, to a pvpanic when the machine has one.
 #
 # Variables and stack live in pages of their own: a write into the page of running code makes TCG translate it again.
 
@@ -32,8 +34,16 @@
 .equ INCREMENT, 1013904223
 
 .equ COM1, 0x3f8
+.equ PM1A_STATUS, 0x600
+.equ PM1A_ENABLE, 0x602
 .equ PM1A_CONTROL, 0x604
+.equ POWER_BUTTON, 0x100
 .equ SLEEP_S5, 0x2000           # the bit that enters a sleep state, and the type of soft-off
+.equ PVPANIC, 0x505
+.equ PANICKED, 1
+.equ WRITE_ONE_SECTOR, 0x0301
+.equ FIRST_DISK, 0x80
+.equ SECOND_PAGE, 9             # sector 9 of cylinder 0, counted from 1
 .equ TIMER_DIVISOR, 11932       # 1,193,182 Hz / 11,932 = 100 Hz
 
 _start:
@@ -65,6 +75,11 @@ _start:
     out dx, al
     inc dx
     out dx, al
+
+    # QEMU notes a press of the button only for a guest that has asked for it.
+    mov dx, PM1A_ENABLE
+    mov ax, POWER_BUTTON
+    out dx, ax
 
     # The timer is the only interrupt: nothing else wakes the processor.
     mov word ptr [8 * 4], offset tick
@@ -100,6 +115,10 @@ work:
     call walk
     inc dword ptr [counter]
     call report
+    mov dx, PM1A_STATUS
+    in ax, dx
+    test ax, POWER_BUTTON
+    jnz power_off
     mov dx, COM1 + 5
     in al, dx
     test al, 1
@@ -107,10 +126,28 @@ work:
     mov dx, COM1
     in al, dx
     cmp al, 'q'
+    je power_off
+    cmp al, 'w'
+    je write
+    cmp al, 'p'
     jne forever
+    mov dx, PVPANIC
+    mov al, PANICKED
+    out dx, al
+    jmp forever
+power_off:
     mov dx, PM1A_CONTROL
     mov ax, SLEEP_S5
     out dx, ax
+    jmp forever
+write:
+    push ds
+    pop es
+    mov bx, offset _start
+    mov ax, WRITE_ONE_SECTOR
+    mov cx, SECOND_PAGE
+    mov dx, FIRST_DISK
+    int 0x13
     jmp forever
 
 tick:

@@ -3,7 +3,7 @@ import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bootSectorGuest } from './boot-sector-guest.js';
+import { bootSectorGuest, pageWritten } from './boot-sector-guest.js';
 import { migrateByQmpAlone, RawQemu } from './raw-qemu.spec-helper.js';
 import { listenForTicks, type TickListener } from './tick-listener.js';
 import { findBreak } from './ticks.js';
@@ -72,15 +72,40 @@ describe('the boot-sector guest', () => {
     expect(findBreak(serial.ticks)).toContain('found its memory changed');
   });
 
-  it('switches itself off when it is told to', async () => {
+  it.each(['when it is told to', 'at the press of its power button'])('switches itself off %s', async (how) => {
     const { copyFor } = await bootSectorGuest({ writable: true });
-    const { child } = await start('monitor', await copyFor(folder), false);
+    const qemu = await start('monitor', await copyFor(folder), false);
     await serial.waitForTick(({ counter }) => counter === 10, 20_000);
     serial.send('x');
     await serial.waitForTick(({ counter }) => counter === 20, 20_000);
-    serial.send('q');
-    if (child.exitCode === null) await once(child, 'exit');
-    expect(child.exitCode).toBe(0);
+    if (how === 'when it is told to') serial.send('q');
+    else await qemu.execute('system_powerdown');
+    if (qemu.child.exitCode === null) await once(qemu.child, 'exit');
+    expect(qemu.child.exitCode).toBe(0);
+  });
+
+  it('writes to its disk when it is told to, and ticks on', async () => {
+    const { copyFor } = await bootSectorGuest({ writable: true });
+    const disk = await copyFor(folder);
+    await start('monitor', disk, false);
+    const before = await serial.waitForTick(({ counter }) => counter === 10, 20_000);
+    serial.send('w');
+    await expect.poll(() => pageWritten(disk), { timeout: 20_000 }).toBe(true);
+    await serial.waitForTick(({ counter }) => counter === before.counter + 50, 20_000);
+    expect(findBreak(serial.ticks)).toBeUndefined();
+  });
+
+  it('tells a pvpanic that it panics, and ticks on where there is none', async () => {
+    const { copyFor } = await bootSectorGuest({ writable: true });
+    const without = await start('without', await copyFor(folder), false);
+    await serial.waitForTick(({ counter }) => counter === 10, 20_000);
+    serial.send('p');
+    await serial.waitForTick(({ counter }) => counter === 30, 20_000);
+    await without.end();
+    const qemu = await start('with', await copyFor(folder), false, '-device', 'pvpanic');
+    await serial.waitForTick(({ connection, counter }) => connection === 1 && counter === 10, 20_000);
+    serial.send('p');
+    await qemu.event('GUEST_PANICKED');
   });
 
   it('goes on after a migration by QMP alone, its memory intact', async () => {

@@ -6,6 +6,9 @@ import { runTool } from './run-tool.js';
 
 /** A 512-byte disk does not boot: SeaBIOS wants one cylinder of a whole geometry, 16 heads of 63 sectors. */
 const diskBytes = 516_096;
+/** Where the guest writes its own sector when it is told to: a page that the built image leaves as a hole. */
+const writtenAt = 4096;
+const sectorBytes = 512;
 const source = join(guestSources, 'boot-sector.s');
 
 export interface BootSectorGuest {
@@ -47,4 +50,10 @@ export async function bootSectorGuest(o: { readonly writable: boolean }): Promis
       return copy;
     },
   };
+}
+
+/** True when the guest of this disk has written to it. */
+export async function pageWritten(diskPath: string): Promise<boolean> {
+  const disk = await readFile(diskPath);
+  return disk.subarray(writtenAt, writtenAt + sectorBytes).equals(disk.subarray(0, sectorBytes));
 }

@@ -1,4 +1,4 @@
-export { type BootSectorGuest, bootSectorGuest } from './boot-sector-guest.js';
+export { type BootSectorGuest, bootSectorGuest, pageWritten } from './boot-sector-guest.js';
 export { type BootSectorDomain, domainXmlOf, type LinuxDomain } from './domain-xml.js';
 export { type LinuxGuest, linuxGuest } from './linux-guest.js';
 export { type ArrivedTick, largestGapMs, listenForTicks, type TickListener } from './tick-listener.js';

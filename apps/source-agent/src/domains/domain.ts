@@ -30,6 +30,13 @@ export interface DomainMigration {
   destroy(): Promise<void>;
 }
 
+/** Statuses in which QEMU itself has stopped the guest, which may be let go on; with the reason that each is of a pause. */
+const ownStops: Readonly<Record<string, 'ioerror' | 'watchdog' | 'unknown'>> = {
+  'io-error': 'ioerror',
+  'watchdog': 'watchdog',
+  'internal-error': 'unknown',
+};
+
 interface Tidying {
   readonly migrated: boolean;
   readonly state: StateWithReason;
@@ -260,6 +267,7 @@ export class Domain {
     // A shutdown that is not the guest's own is this host's: QEMU is being ended.
     guest.qmp.on('SHUTDOWN', ({ data }) => this.#inBackground(this.#fell(data.guest ? 'shutdown' : null)));
     guest.qmp.on('GUEST_PANICKED', () => this.#inBackground(this.#fell('guest-panicked')));
+    guest.qmp.on('STOP', () => this.#inBackground(this.#stopped(guest)));
     this.#gone = guest.exited.then(() => this.#exited(guest));
     this.#inBackground(this.#gone);
   }
@@ -297,8 +305,20 @@ export class Domain {
   }
 
   /**
-   * Makes the state what QEMU's status says: after a restart of the agent, after a migration, and when the guest powers off or
-   * panics, which leaves a stopped QEMU. While a migration has the domain in hand, it alone acts on a QEMU that stands still.
+   * Acts on the STOP of QEMU's own alone: whoever has asked for a `stop` tells of it, and a guest that has fallen is told of by its own event.
+   */
+  async #stopped(guest: Guest): Promise<void> {
+    if (this.undecided !== null || this.#fallen !== null) return;
+    const { status } = await guest.qmp.execute('query-status', {});
+    if (ownStops[status] === undefined) return;
+    this.#context.log.warn('QEMU has stopped the guest by itself', { domain: this.name, status });
+    await this.reconcile();
+  }
+
+  /**
+   * Makes the state what QEMU's status says: after a restart of the agent, after a migration, when QEMU has stopped the guest by itself,
+   * and when the guest powers off or panics, which leaves a stopped QEMU. While a migration has the domain in hand, it alone acts on a QEMU
+   * that stands still.
    */
   async reconcile(): Promise<void> {
     const guest = this.#guest;
@@ -309,7 +329,7 @@ export class Domain {
     if (status === 'guest-panicked') return this.end({ state: 'shutoff', reason: 'crashed' }, 'crashed');
     if (status === 'running' && state !== 'running') return this.setState({ state: 'running', reason: 'unpaused' });
     if (status !== 'running' && state === 'running')
-      return this.setState({ state: 'paused', reason: status === 'io-error' ? 'ioerror' : 'unknown' });
+      return this.setState({ state: 'paused', reason: ownStops[status] ?? 'unknown' });
   }
 
   /** Writes the state of an active domain; durable before it is told. */

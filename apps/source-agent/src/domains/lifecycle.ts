@@ -93,6 +93,8 @@ export class Lifecycle {
       await this.#context.locks.acquire(domain.uuid, resourcesOf(domain.uuid));
       await guest.qmp.execute('cont', {});
       await domain.setState({ state: 'running', reason: 'unpaused' });
+      // What has stopped it may do so again at once, and QEMU's word of that come before this state is written.
+      await domain.reconcile();
     });
   }
 

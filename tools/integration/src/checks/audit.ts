@@ -34,26 +34,26 @@ export async function expectAudited(world: World, living: readonly number[]): Pr
 }
 
 /** What the audit of a host tells of one QEMU of the guest, such as `start migrated`, in order. */
-export async function auditOf(world: World, host: Host, pid: number): Promise<string[]> {
-  const controls = await controlsOn(world, host);
+export async function auditOf(guest: Pick<World, 'uuid'>, host: Host, pid: number): Promise<string[]> {
+  const controls = await controlsOn(guest, host);
   return controls.filter((control) => control.pid === String(pid)).map(({ op, reason }) => `${op} ${reason}`);
 }
 
 /** Of both agents of a host, in the order of time. */
-async function controlsOn(world: World, host: Host): Promise<Control[]> {
-  const controls = await Promise.all(['source-agent', 'destination-agent'].map((app) => controlsOf(world, host, app)));
+async function controlsOn(guest: Pick<World, 'uuid'>, host: Host): Promise<Control[]> {
+  const controls = await Promise.all(['source-agent', 'destination-agent'].map((app) => controlsOf(guest, host, app)));
   return controls.flat().sort((x, y) => x.time.localeCompare(y.time));
 }
 
 /** The starts that came to be and the stops, with the process; a start that failed is of no process. */
-async function controlsOf(world: World, host: Host, app: string): Promise<Control[]> {
+async function controlsOf(guest: Pick<World, 'uuid'>, host: Host, app: string): Promise<Control[]> {
   const path = join(host.stateDir, `${app}.audit`);
   if ((await readFile(path)).length > 0) await verifyAuditFile(path);
   const record =
     /^seq=\d+ time=(\S+) type=VIRT_CONTROL success=(yes|no) virt=\S+ op=(start|stop) reason=(\S+) .* uuid=(\S+)(?: vm-pid=(\d+))? hash=/;
   return (await readFile(path, 'utf8')).split('\n').flatMap((line) => {
     const [, time = '', success, op = '', reason = '', uuid, pid] = record.exec(line) ?? [];
-    if (uuid !== world.uuid || (op === 'start' && success === 'no')) return [];
+    if (uuid !== guest.uuid || (op === 'start' && success === 'no')) return [];
     expect(pid, `I7: a ${op} without its process: ${line}`).toBeDefined();
     return [{ op, reason, pid: pid ?? '', time }];
   });

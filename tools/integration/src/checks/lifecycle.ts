@@ -1,6 +1,7 @@
 import type { Host } from '@vmferry/lab';
 import { expect } from 'vitest';
 import { eventually } from '../world/eventually.js';
+import type { Run } from '../world/run.js';
 import type { World } from '../world/world.js';
 
 /** How long after the end of a migration its last event may come. */
@@ -9,14 +10,17 @@ const toldMs = 10_000;
 /** Where the readers of both agents of each host stand. */
 export type Marks = ReadonlyMap<string, number>;
 
+/** A guest, and the hosts whose word on it counts. */
+type Watched = Pick<World, 'uuid' | 'hosts'>;
+
 /** From here on events count. */
-export async function marksOf(world: World): Promise<Marks> {
+export async function marksOf(world: Pick<Watched, 'hosts'>): Promise<Marks> {
   const urls = world.hosts.flatMap((host) => [host.source.url, host.destination.url]);
   return new Map(await Promise.all(urls.map(async (url) => [url, await newestId(url)] as const)));
 }
 
 /** The guest's events on a host since the marks, of both its agents in the order of their time. */
-async function toldOn(world: World, host: Host, marks: Marks): Promise<string[]> {
+async function toldOn(world: Watched, host: Host, marks: Marks): Promise<string[]> {
   const told = await Promise.all([eventsOf(world, host, 'source', marks), eventsOf(world, host, 'destination', marks)]);
   return told
     .flat()
@@ -25,13 +29,30 @@ async function toldOn(world: World, host: Host, marks: Marks): Promise<string[]>
 }
 
 /** A9: these events, in this order, and no other. Whatever brings them about is over. */
-export async function expectTold(world: World, marks: Marks, expected: ReadonlyMap<Host, readonly string[]>): Promise<void> {
+export async function expectTold(world: Watched, marks: Marks, expected: ReadonlyMap<Host, readonly string[]>): Promise<void> {
   await eventually(async () => {
     for (const [host, events] of expected) expect(await toldOn(world, host, marks), `A9: events on ${host.name}`).toEqual(events);
   }, toldMs);
 }
 
-async function eventsOf(world: World, host: Host, side: 'source' | 'destination', marks: Marks) {
+/** The same of a migration, on the host that the guest was to leave and on the one that it was to come to. */
+export const expectToldOf = (
+  world: Watched,
+  marks: Marks,
+  run: Pick<Run, 'from' | 'to'>,
+  source: readonly string[],
+  target: readonly string[],
+) =>
+  expectTold(
+    world,
+    marks,
+    new Map([
+      [run.from, source],
+      [run.to, target],
+    ]),
+  );
+
+async function eventsOf(world: Watched, host: Host, side: 'source' | 'destination', marks: Marks) {
   const client = side === 'source' ? host.sourceClient() : host.destinationClient();
   const mark = marks.get(client.baseUrl) ?? 0;
   const newest = await newestId(client.baseUrl);
@@ -57,3 +78,10 @@ async function newestId(url: string): Promise<number> {
   }
   throw new Error(`${url} tells nothing: ${text}`);
 }
+
+/** S48: the state of a guest on a host, with its reason. */
+export const untilState = ({ uuid }: Pick<Watched, 'uuid'>, host: Host, expected: string) =>
+  eventually(async () => {
+    const { state, reason } = await host.sourceClient().domain(uuid);
+    expect(`${state}/${reason}`, `S48: the state on ${host.name}`).toBe(expected);
+  });

@@ -41,6 +41,9 @@ export async function untilSource(run: Run, accept: (told: MigrationResource) =>
   return told;
 }
 
+/** Waits until memory goes over. */
+export const untilStreaming = (run: Run) => untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+
 async function toldBy(agent: Agent, id: string): Promise<Told> {
   try {
     return await agent.migration(id);

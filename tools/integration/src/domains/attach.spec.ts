@@ -1,6 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { expectOneLife } from '../checks/life.js';
 import { untilSettled } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
+import { startByHand } from '../world/qemu-by-hand.js';
 
 const tickDeadlineMs = 20_000;
 
@@ -28,28 +28,17 @@ async function openByHand() {
   const diskPath = await guest.copyFor(join(folder, 'g'));
   const ticks = await listenForTicks(serial.path);
   const [uuid, name, monitor] = [randomUUID(), 'by-hand', join(folder, 'g', 'm')];
-  const qemu = spawn(
-    'qemu-system-x86_64',
-    [
-      ...['-name', name, '-uuid', uuid, '-machine', 'q35', '-accel', 'tcg', '-m', '4M', '-nodefaults', '-display', 'none'],
-      ...['-blockdev', `driver=file,node-name=f,filename=${diskPath},locking=on`, '-blockdev', 'driver=raw,node-name=d,file=f'],
-      ...['-device', 'virtio-blk-pci,drive=d,bus=pcie.0,addr=1.0,bootindex=1'],
-      ...['-chardev', `socket,id=s,path=${serial.path}`, '-device', 'isa-serial,chardev=s'],
-      ...['-chardev', `socket,id=m,path=${monitor},server=on,wait=off`, '-mon', 'chardev=m,mode=control'],
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  const exited = once(qemu, 'exit');
+  const qemu = startByHand({ name, uuid, diskPath, serialPath: serial.path, monitor });
   onTestFinished(async () => {
     await Promise.all([a.kill(), b.kill()]);
-    qemu.kill('SIGKILL');
+    qemu.kill();
     for (const pid of processesOf(uuid)) process.kill(pid, 'SIGKILL');
     await eventually(() => expect(processesOf(uuid)).toEqual([]));
     await ticks.close();
     await rm(folder, { recursive: true });
   });
   const xml = domainXmlOf({ name, uuid, diskPath, serial });
-  return { a, b, uuid, name, xml, monitor, ticks, exited, pid: qemu.pid ?? 0 };
+  return { a, b, uuid, name, xml, monitor, ticks, ...qemu };
 }
 
 /** As a second QEMU of the guest would try it. */

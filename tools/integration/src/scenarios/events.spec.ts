@@ -1,15 +1,16 @@
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Host, isStopped, processesOf } from '@vmferry/lab';
+import { type Host, isStopped } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
-import { expectTold, type Marks, marksOf } from '../checks/lifecycle.js';
-import { untilSettled, untilSource } from '../checks/resources.js';
+import { expectTold, expectToldOf, marksOf } from '../checks/lifecycle.js';
+import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import { driveFromProcess } from '../world/managed-process.js';
 import { endless, mainModes, migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
+import { expectPersistRefused, givenUp, rolledBack } from './failed-finish.js';
 
 const inWorld = sharedWorld();
 const mode = 'p2p-direct';
@@ -25,37 +26,16 @@ function migrateWith(world: World, flags: readonly string[], limits: Partial<typ
   return { id, mode, from, to, driven, cancel: () => from.sourceClient().cancelMigration(id) };
 }
 
-const untilStreaming = (run: Run) => untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
-
-const told = (world: World, marks: Marks, run: Run, source: readonly string[], target: readonly string[]) =>
-  expectTold(
-    world,
-    marks,
-    new Map<Host, readonly string[]>([
-      [run.from, source],
-      [run.to, target],
-    ]),
-  );
-
 const stateOn = async (world: World, host: Host) => {
   const { state, reason } = await host.sourceClient().domain(world.uuid);
   return `${state}/${reason}`;
 };
-
-/** The QEMU that waits for the stream. */
-async function incomingQemu(world: World, run: Run): Promise<number> {
-  const source = await world.qemuOn(run.from);
-  return processesOf(world.uuid).find((pid) => pid !== source) ?? 0;
-}
 
 /** Both agents of both hosts die and come back. */
 async function restartAgents(world: World): Promise<void> {
   await Promise.all(world.hosts.flatMap(({ source, destination }) => [source.kill(), destination.kill()]));
   await world.supervise();
 }
-
-const rolledBack = ['suspended/migrated', 'resumed/migrated'];
-const givenUp = ['started/migrated', 'stopped/failed'];
 
 describe('what is told of a migration that succeeds', () => {
   it.each(mainModes)('A9: %s: live, there and back to a configuration', (each) =>
@@ -67,7 +47,7 @@ describe('what is told of a migration that succeeds', () => {
         const marks = await marksOf(world);
         const run = migrate(world, { mode: each });
         await expectSettled(world, run, 'destination');
-        await told(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
+        await expectToldOf(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
         expect(await stateOn(world, run.to), 'S48').toBe('running/migrated');
       }
     }),
@@ -82,10 +62,10 @@ describe('what is told of a migration that succeeds', () => {
         await expectSettled(world, run, 'destination');
         const source = ['suspended/migrated', 'stopped/migrated', 'undefined/removed'];
         const target = ['started/migrated', 'defined/added', 'resumed/migrated'];
-        await told(world, marks, run, source, target);
+        await expectToldOf(world, marks, run, source, target);
         await restartAgents(world);
         await eventually(async () => expect(await stateOn(world, run.to)).toBe('running/migrated'));
-        await told(world, marks, run, source, target);
+        await expectToldOf(world, marks, run, source, target);
       }
     }));
 
@@ -96,11 +76,11 @@ describe('what is told of a migration that succeeds', () => {
       const run = migrateWith(world, ['LIVE']);
       await run.driven;
       await untilSettled(run.from.sourceClient(), run.id);
-      await told(world, marks, run, ['suspended/paused', 'stopped/migrated'], ['started/migrated', 'suspended/paused']);
+      await expectToldOf(world, marks, run, ['suspended/paused', 'stopped/migrated'], ['started/migrated', 'suspended/paused']);
       expect(await stateOn(world, run.to), 'S48').toBe('paused/user');
       await run.to.sourceClient().resume(world.name);
       await expectSettled(world, run, 'destination');
-      await told(
+      await expectToldOf(
         world,
         marks,
         run,
@@ -120,7 +100,7 @@ describe('what is told of a user who acts', () => {
       await run.from.sourceClient().setParameters(run.id, { bandwidthMibPerSec: 1_024, downtimeMsMax: 300 });
       await expectSettled(world, run, 'destination');
       const target = ['started/migrated', ...(run.to === world.a ? ['defined/updated'] : []), 'resumed/migrated'];
-      await told(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
+      await expectToldOf(world, marks, run, ['suspended/migrated', 'stopped/migrated'], target);
     }));
 
   it('A9: suspends, resumes, destroys and boots it; and of a QEMU that ends by itself, seen or found out by an agent that comes back', () =>
@@ -155,32 +135,9 @@ describe('what is told of a user who acts', () => {
 });
 
 describe('a configuration that is kept before the guest is run', () => {
-  const finishFails = async (world: World, run: Run) => {
-    await untilSettled(run.from.sourceClient(), run.id);
-    await eventually(() => expect(processesOf(world.uuid), 'the guest runs on at the source alone').toHaveLength(1));
-  };
-
   it('S13: cannot be written: Finish fails by its own code, the guest runs on at the source, nothing is left there', () =>
     inWorld(async (world) => {
-      const marks = await marksOf(world);
-      const domains = join(world.there.stateDir, 'domains');
-      const run = migrateWith(world, ['LIVE', 'PERSIST_DEST'], endless);
-      await untilStreaming(run);
-      await rename(domains, `${domains}.aside`);
-      await writeFile(domains, 'a file in the place of the folder');
-      await run.from.sourceClient().setParameters(run.id, { bandwidthMibPerSec: 1_024, downtimeMsMax: 300 });
-      await finishFails(world, run);
-      await told(world, marks, run, rolledBack, givenUp);
-      const audit = await readFile(join(run.to.stateDir, 'destination-agent.audit'), 'utf8');
-      expect(
-        audit
-          .trimEnd()
-          .split('\n')
-          .findLast((line) => line.includes('op=stop')),
-      ).toContain('op=stop reason=failed');
-      await rm(domains);
-      await rename(`${domains}.aside`, domains);
-      const { source } = await expectSettled(world, run, 'source');
+      const { source } = await expectPersistRefused(world, mode);
       expect(source?.error).toMatchObject({ code: 'persist-failed', side: 'destination', phase: 'finish' });
     }));
 
@@ -204,11 +161,11 @@ describe('a configuration that is kept before the guest is run', () => {
         await eventually(() => expect(isStopped(run.to.destination.pid), 'D14 was met').toBe(true));
         const config = join(run.to.stateDir, 'domains', `${world.uuid}.xml`);
         expect(await readFile(config, 'utf8')).not.toContain('<title>');
-        process.kill(await incomingQemu(world, run), 'SIGKILL');
+        process.kill(await world.incomingQemu(), 'SIGKILL');
         await run.to.destination.kill();
         await run.to.destination.start();
         await expectSettled(world, run, 'source');
-        await told(world, marks, run, rolledBack, ['started/migrated', ...kept, 'stopped/failed', ...putBack]);
+        await expectToldOf(world, marks, run, rolledBack, ['started/migrated', ...kept, 'stopped/failed', ...putBack]);
         if (before === null) {
           await expect(readFile(config)).rejects.toMatchObject({ code: 'ENOENT' });
         } else {
@@ -242,7 +199,7 @@ describe('a configuration that is kept before the guest is run', () => {
         cancel: () => Promise.resolve(),
       };
       await expectSettled(world, run, 'destination');
-      await told(
+      await expectToldOf(
         world,
         marks,
         run,
@@ -281,7 +238,7 @@ describe('what is told of a migration that fails', () => {
       await untilStreaming(run);
       await run.cancel();
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, [], givenUp);
+      await expectToldOf(world, marks, run, [], givenUp);
     }));
 
   it('A9: cancelled while the guest stands still for it', () =>
@@ -292,7 +249,7 @@ describe('what is told of a migration that fails', () => {
       expect(await stateOn(world, run.from), 'S48').toBe('paused/migration');
       await run.cancel();
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, rolledBack, givenUp);
+      await expectToldOf(world, marks, run, rolledBack, givenUp);
       expect(await stateOn(world, run.from), 'S48').toBe('running/migration canceled');
     }));
 
@@ -313,7 +270,7 @@ describe('what is told of a migration that fails', () => {
       const marks = await marksOf(world);
       const { run } = driveFromProcess(world, 'managed-direct', 'S5=kill');
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, [], ['started/migrated', 'stopped/destroyed']);
+      await expectToldOf(world, marks, run, [], ['started/migrated', 'stopped/destroyed']);
     }));
 
   it('A9: the QEMU of the source dies; S48: it has crashed', () =>
@@ -323,7 +280,7 @@ describe('what is told of a migration that fails', () => {
       await untilStreaming(run);
       process.kill(await world.qemuOn(run.from), 'SIGKILL');
       await expectSettled(world, run, 'lost');
-      await told(world, marks, run, ['stopped/failed'], givenUp);
+      await expectToldOf(world, marks, run, ['stopped/failed'], givenUp);
       if (run.from === world.a) expect(await stateOn(world, world.a)).toBe('shutoff/crashed');
       await world.boot();
     }));
@@ -333,8 +290,8 @@ describe('what is told of a migration that fails', () => {
       const marks = await marksOf(world);
       const run = migrate(world, { mode, ...endless });
       await untilStreaming(run);
-      process.kill(await incomingQemu(world, run), 'SIGKILL');
+      process.kill(await world.incomingQemu(), 'SIGKILL');
       await expectSettled(world, run, 'source');
-      await told(world, marks, run, [], givenUp);
+      await expectToldOf(world, marks, run, [], givenUp);
     }));
 });

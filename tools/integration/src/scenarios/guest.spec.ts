@@ -1,8 +1,11 @@
 import { isStopped, processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
+import { auditOf } from '../checks/audit.js';
 import { expectSettled, expectTidy } from '../checks/expect-settled.js';
-import { untilSettled, untilSource } from '../checks/resources.js';
+import { expectTold, marksOf, untilState } from '../checks/lifecycle.js';
+import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
+import { panickingGuest } from '../world/panicking-guest.js';
 import { endless, type Mode, mainModes, migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
@@ -12,7 +15,7 @@ const inWorld = sharedWorld();
 
 async function streaming(world: World, mode: Mode): Promise<Run> {
   const run = migrate(world, { mode, ...endless });
-  await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+  await untilStreaming(run);
   return run;
 }
 
@@ -86,6 +89,33 @@ describe('a guest that switches itself off', () => {
       source.signal('SIGCONT');
       await expectEnded(world, run);
       await world.boot();
+    }));
+});
+
+describe('a guest that ends by itself', () => {
+  it.each(['it is told to', 'its power button is pressed'])('A9: switches itself off, because %s', (why) =>
+    inWorld(async (world) => {
+      await onA(world);
+      const marks = await marksOf(world);
+      if (why === 'it is told to') world.powerOff();
+      else await world.a.sourceClient().shutdown(world.name);
+      await untilState(world, world.a, 'shutoff/shutdown');
+      await expectTold(world, marks, new Map([[world.a, ['stopped/shutdown']]]));
+      await expectTidy(world, false);
+      await world.boot();
+    }),
+  );
+
+  it('A9: panics: it has crashed, its QEMU is ended, and that is told and audited', () =>
+    inWorld(async (world) => {
+      const marks = await marksOf(world);
+      const guest = await panickingGuest(world);
+      guest.panic();
+      await guest.ended;
+      await untilState(guest, world.a, 'shutoff/crashed');
+      await expectTold(guest, marks, new Map([[world.a, ['started/booted', 'defined/added', 'stopped/crashed']]]));
+      expect(await auditOf(guest, world.a, guest.pid)).toEqual(['start booted', 'stop crashed']);
+      await world.a.sourceClient().undefineDomain(guest.uuid);
     }));
 });
 

@@ -22,12 +22,6 @@ async function frozenSource(world: World, point: 'S12' | 'S14', mode: ReturnType
   return run;
 }
 
-/** The QEMU that the guest is coming in to. */
-async function incomingQemu(world: World, { from }: Run): Promise<number> {
-  const source = await world.qemuOn(from);
-  return processesOf(world.uuid).find((pid) => pid !== source) ?? 0;
-}
-
 /** All processes of a host at once, its QEMU among them; what is on disk then is of an earlier boot. */
 async function reboot(world: World, host: Host, qemu: number): Promise<void> {
   const apps = host.apps.map((app) => app.kill());
@@ -119,7 +113,7 @@ describe('around the handover', () => {
       await world.arm(destination, 'D13=freeze');
       const run = migrate(world, { mode: 'p2p-tunnelled' });
       await eventually(() => expect(isStopped(destination.pid), 'D13 was met').toBe(true));
-      await reboot(world, run.to, await incomingQemu(world, run));
+      await reboot(world, run.to, await world.incomingQemu());
       await expectSettled(world, run, 'source');
       await expectSecond(world, 'p2p-tunnelled', false);
     }));
@@ -133,7 +127,7 @@ describe('Restart of an agent: the destination while committing, its QEMU gone',
       await world.arm(destination, 'D16=freeze');
       const run = migrate(world, { mode: 'p2p-direct' });
       await eventually(() => expect(isStopped(destination.pid), 'D16 was met').toBe(true));
-      const qemu = await incomingQemu(world, run);
+      const qemu = await world.incomingQemu();
       await destination.kill();
       process.kill(qemu, 'SIGKILL');
       await destination.start();

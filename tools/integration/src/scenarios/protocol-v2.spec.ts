@@ -2,17 +2,21 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
+import { auditOf } from '../checks/audit.js';
 import { expectSettled } from '../checks/expect-settled.js';
-import { untilSource } from '../checks/resources.js';
+import { expectToldOf, marksOf } from '../checks/lifecycle.js';
+import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { type FaultCase, strike, titleOf } from '../faults/strike.js';
 import { expectProblem } from '../steps/ask.js';
 import { changedCookie } from '../steps/by-hand.js';
 import { ByHandV2 } from '../steps/by-hand-v2.js';
 import { eventually } from '../world/eventually.js';
+import { lockImage } from '../world/image-lock.js';
 import { proxyTo } from '../world/proxy.js';
 import { endless, type Mode, migrate, modes } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
+import { expectPersistRefused, givenUp, rolledBack } from './failed-finish.js';
 import { expectSecond } from './scenario.js';
 
 /*
@@ -80,7 +84,7 @@ describe('a destination that offers v2 alone', () => {
   it('I11: the destination agent is killed after the record was bound', () =>
     inWorld(async (world) => {
       const run = migrate(world, { mode: 'managed-tunnelled', ...endless });
-      await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+      await untilStreaming(run);
       await run.to.destination.kill();
       await run.to.destination.start();
       await expectSettled(world, run, 'source');
@@ -90,7 +94,7 @@ describe('a destination that offers v2 alone', () => {
   it.each(['managed-direct', 'p2p-tunnelled'] as const)('I11: %s: cancel while the memory streams', (mode: Mode) =>
     inWorld(async (world) => {
       const run = migrate(world, { mode, ...endless });
-      await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+      await untilStreaming(run);
       await run.cancel();
       const { source } = await expectSettled(world, run, 'source');
       expect(source).toMatchObject({ state: 'CANCELLED', error: { code: 'migration-cancelled' } });
@@ -106,24 +110,64 @@ describe('a destination that offers v2 alone', () => {
       await expectSecond(world, 'managed-direct', false);
     }));
 
-  it('S29: a Finish2 that cannot start the guest is rolled back, as in v3', () =>
-    inWorld(async (world) => {
-      const source = await world.qemuOn(world.here);
-      const hand = await new ByHandV2(world).performed();
-      const [incoming] = processesOf(world.uuid).filter((pid) => pid !== source);
-      process.kill(incoming ?? 0, 'SIGKILL');
-      const refused = await hand.finish();
-      expect(refused.status, JSON.stringify(refused.body)).toBeGreaterThanOrEqual(400);
-      await expectSettled(world, hand.run, 'source');
-      await expectSecond(world, 'p2p-direct', false);
-    }));
-
   it('I11: nobody ever asks Finish2: the destination gives up by its timer, and the guest runs on at the source', () =>
     inWorld(async (world) => {
       const hand = await new ByHandV2(world).performed();
       const { destination } = await expectSettled(world, hand.run, 'source');
       expect(destination?.error).toMatchObject({ detail: expect.stringMatching(/Finish was not asked/) as string });
       await expectSecond(world, 'p2p-tunnelled', false);
+    }));
+});
+
+describe('a Finish2 that fails: the source is not ended before the destination has committed, so it is rolled back as in v3', () => {
+  it.each(['p2p-direct', 'managed-tunnelled'] as const)(
+    'S13: %s: the configuration cannot be written: the target is torn down, and the guest runs on at the source',
+    (mode) =>
+      inWorld(async (world) => {
+        const { source, destination } = await expectPersistRefused(world, mode);
+        expect([source?.protocol, destination?.protocol]).toEqual(['v2', 'v2']);
+        await expectSecond(world, mode, false);
+      }),
+  );
+
+  it('S29: QEMU refuses to run the guest: no domain, the target ends as failed, and the source goes on as soon as it can', () =>
+    inWorld(async (world) => {
+      const marks = await marksOf(world);
+      const hand = await new ByHandV2(world).performed();
+      const { from, to } = hand.run;
+      const target = await world.incomingQemu();
+      const unlock = await lockImage(world.diskPath);
+      try {
+        const finished = await hand.finish();
+        expectProblem(finished, 500, 'monitor-failed');
+        expect(finished.body).toMatchObject({ side: 'destination', detail: expect.stringMatching(/lock/) as string });
+        expect(finished.body).not.toHaveProperty('domain');
+        expect(processesOf(world.uuid)).toEqual([await world.qemuOn(from)]);
+        expect(await auditOf(world, to, target)).toEqual(['start migrated', 'stop failed']);
+        // Nobody confirms: the source reads the record by itself, and cannot let the guest go on as long as its disk is taken.
+        await eventually(async () =>
+          expect((await from.sourceClient().domain(world.uuid)).warning).toContain(`could not be run on ${from.name} yet`),
+        );
+      } finally {
+        await unlock();
+      }
+      await expectSettled(world, hand.run, 'source');
+      // The host that has its configuration keeps what came with it before the guest may run.
+      const there = to === world.a ? ['started/migrated', 'defined/updated', 'stopped/failed'] : givenUp;
+      await expectToldOf(world, marks, hand.run, rolledBack, there);
+      expectProblem(await hand.finish(), 500, 'monitor-failed');
+      await expectSecond(world, 'p2p-direct', false);
+    }));
+
+  it('S29: QEMU ends before it can run the guest', () =>
+    inWorld(async (world) => {
+      const hand = await new ByHandV2(world).performed();
+      process.kill(await world.incomingQemu(), 'SIGKILL');
+      // A Finish2 that its exit overtakes may have sent `cont`, and nobody would know whether the guest has run.
+      await untilSettled(hand.run.to.destinationClient(), hand.id);
+      expectProblem(await hand.finish(), 502, 'stream-failed');
+      await expectSettled(world, hand.run, 'source');
+      await expectSecond(world, 'p2p-direct', false);
     }));
 });
 
@@ -163,7 +207,7 @@ describe('the questions between the agents of v2', () => {
       const sourceStore = (await world.here.sourceClient().version()).storeId;
       expectProblem(await hand.finish(), 403, 'permit-invalid');
       const performing = hand.perform({ ...endless });
-      await untilSource(hand.run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+      await untilStreaming(hand.run);
 
       const cookie = await beginCookieOf(world, hand);
       const bind = (change: Record<string, unknown>) => hand.bind({ storeId, cookie, ...change });

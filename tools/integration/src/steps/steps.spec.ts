@@ -18,12 +18,6 @@ import { expectUntouched } from './untouched.js';
 const inWorld = sharedWorld();
 const tunnelled = ['LIVE', 'TUNNELLED'];
 
-/** The QEMU of the guest that is not on the host where it runs. */
-async function incomingQemu(world: World): Promise<number> {
-  const source = await world.qemuOn(world.here);
-  return processesOf(world.uuid).find((pid) => pid !== source) ?? 0;
-}
-
 /** The guest stays where it is, and nothing is left of its incoming QEMU. */
 async function expectStays(world: World, hand: ByHand): Promise<void> {
   await hand.giveUp();
@@ -49,7 +43,7 @@ describe('S8: Prepare and PrepareTunnel', () => {
     expect(record.lease, 'the lock state that came with the cookie').toMatch(/./);
     const offered = Buffer.from(hand.begun.cookie, 'base64').toString();
     expect(offered.replaceAll('&quot;', '"'), 'and is that of the source').toContain(record.lease);
-    const audit = await auditOf(world, world.there, await incomingQemu(world));
+    const audit = await auditOf(world, world.there, await world.incomingQemu());
     await expectStays(world, hand);
     const own = /migrationId="?[^ ]*|[0-9a-f-]{32,64}|http:[^'"]*|"createdAt":"[^"]*"/g;
     const plain = (value: unknown) => JSON.stringify(value).replaceAll(hand.id, 'ID').replaceAll(own, '*');
@@ -143,7 +137,7 @@ describe('S29: Finish that QEMU refuses to run', () => {
   it('tells QEMU’s own error, ends the target as failed, and the source runs on when it can; its agent may be restarted meanwhile', () =>
     inWorld(async (world) => {
       const hand = await new ByHand(world).upTo('perform');
-      const [source, target] = [world.here, await incomingQemu(world)];
+      const [source, target] = [world.here, await world.incomingQemu()];
       const unlock = await lockImage(world.diskPath);
       try {
         const finished = await hand.finish();

@@ -12,6 +12,7 @@ import {
 } from '@vmferry/guest-image';
 import { type AppProcess, Host, processesOf, quickTimers } from '@vmferry/lab';
 import { eventually } from './eventually.js';
+import { SmallDisk } from './small-disk.js';
 
 const tickDeadlineMs = 20_000;
 const guestName = 'guest';
@@ -21,6 +22,8 @@ export interface WorldOptions {
   readonly protocols?: 'v2';
   /** The guest is Linux with so much memory filled; by default it is the boot sector. */
   readonly linuxFilledMib?: number;
+  /** The disk has a file system of its own, which can be filled; only where `canMount`. */
+  readonly smallDisk?: boolean;
 }
 
 /** Two hosts on loopback and one guest that runs on one of them: what a case of the suite has to itself. */
@@ -37,13 +40,15 @@ export class World {
   here: Host;
   /** Descriptors of each agent at rest, with and without the guest on its host (I6). */
   readonly atRest = new Map<string, readonly string[]>();
+  /** Null unless the world was opened with one. */
+  readonly smallDisk: SmallDisk | null;
   readonly #ticks: TickListener;
   #bootedAtTick = 0;
 
   private constructor(
     folder: string,
     hosts: { readonly a: Host; readonly b: Host },
-    guest: { readonly uuid: string; readonly diskPath: string; readonly xml: string },
+    guest: { readonly uuid: string; readonly diskPath: string; readonly xml: string; readonly smallDisk: SmallDisk | null },
     ticks: TickListener,
   ) {
     this.folder = folder;
@@ -53,18 +58,20 @@ export class World {
     this.uuid = guest.uuid;
     this.diskPath = guest.diskPath;
     this.xml = guest.xml;
+    this.smallDisk = guest.smallDisk;
     this.#ticks = ticks;
     process.once('exit', this.#killAll);
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open({ protocols, linuxFilledMib }: WorldOptions = {}): Promise<World> {
+  static async open({ protocols, linuxFilledMib, smallDisk: wantsSmallDisk = false }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
     for (const name of ['a', 'b', 'g']) await mkdir(join(folder, name), { mode: 0o711 });
     const guest = await bootSectorGuest({ writable: true });
-    const diskPath = await guest.copyFor(join(folder, 'g'));
+    const smallDisk = wantsSmallDisk ? await SmallDisk.make(join(folder, 'd'), guest.diskPath) : null;
+    const diskPath = smallDisk?.path ?? (await guest.copyFor(join(folder, 'g')));
     const ticks = await listenForTicks(join(folder, 'g', 'serial'));
     const offered = protocols === undefined ? {} : { protocols };
     const host = (name: string) =>
@@ -73,7 +80,7 @@ export class World {
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
     const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib);
     const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
-    const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml }, ticks);
+    const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml, smallDisk }, ticks);
     await Promise.all([world.a.start(), world.b.start()]);
     await world.a.sourceClient().createDomain({ xml: world.xml });
     await world.boot();
@@ -120,11 +127,24 @@ export class World {
     this.#ticks.send('q');
   }
 
+  /** The guest writes to a page of its disk that holds nothing yet. */
+  writeToDisk(): void {
+    this.#ticks.send('w');
+  }
+
   /** The QEMU of the guest on a host, by what its source-agent says. */
   async qemuOn(host: Host): Promise<number> {
     const { pid } = await host.sourceClient().domain(this.uuid);
     if (pid === null) throw new Error(`${host.name} has no QEMU of the guest`);
     return pid;
+  }
+
+  /** The QEMU that the guest is coming in to: the one that is not on the host where it runs. */
+  async incomingQemu(): Promise<number> {
+    const source = await this.qemuOn(this.here);
+    const incoming = processesOf(this.uuid).find((pid) => pid !== source);
+    if (incoming === undefined) throw new Error(`the guest is coming in to no QEMU on ${this.there.name}`);
+    return incoming;
   }
 
   /** Starts what does not run, as a supervisor would. */
@@ -155,6 +175,7 @@ export class World {
   #killAll = (): void => {
     for (const app of this.hosts.flatMap(({ apps }) => apps)) if (app.running) endProcess(app.pid);
     for (const pid of processesOf(this.uuid)) endProcess(pid);
+    this.smallDisk?.unmount();
   };
 }
 
