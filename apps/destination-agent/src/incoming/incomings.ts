@@ -412,12 +412,12 @@ export class Incomings {
       case 'open':
       case 'pending':
       case 'unknown': {
-        const why = held === null ? '' : ` It is held: ${held}.`;
+        const why = held === null ? '' : ` It is held: ${held.reason}.`;
         throw new VmferryError(
           'migration-undecided',
           `The record of migration ${incoming.migration.record.key.id} says ${answer}.${why}`,
           {
-            data: { outcome: answer, ...(held === null ? {} : { held }) },
+            data: { outcome: answer, ...(held === null ? {} : { held: held.reason }) },
           },
         );
       }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { auditOf } from '../checks/audit.js';
 import { expectSettled } from '../checks/expect-settled.js';
 import { expectToldOf, marksOf } from '../checks/lifecycle.js';
-import { untilSettled, untilStreaming } from '../checks/resources.js';
+import { untilSettled, untilSource, untilStreaming } from '../checks/resources.js';
 import { type FaultCase, strike, titleOf } from '../faults/strike.js';
 import { expectProblem } from '../steps/ask.js';
 import { changedCookie } from '../steps/by-hand.js';
