@@ -97,6 +97,11 @@ export class IncomingMigration {
     return this.#state.activity.t === 'held' ? this.#hold : null;
   }
 
+  /** Also while what it is held for is tried again. */
+  get wasHeld(): boolean {
+    return this.#hold !== null;
+  }
+
   /** Takes one event. Rejects with `state-unwritable` when its step could not be journalled: then it did not happen (rule 7). */
   dispatch(event: DestinationEvent): Promise<void> {
     const step = this.#turn.then(() => this.#enter(() => stepDestination(this.#state, event)));

@@ -209,6 +209,8 @@ export class Incomings {
     signal: AbortSignal,
   ): Promise<MigrationResource> {
     const { migration, live } = this.byId(id);
+    // One that is being tried again at this moment is held again, or decided, as soon as that has an answer.
+    if (migration.wasHeld) await migration.until((m) => isFinal(m.record) || m.held !== null, signal);
     const { record, held } = migration;
     if (isFinal(record) || held === null) {
       const detail = `The migration ${id} is not held: its record says ${record.decision}.`;
