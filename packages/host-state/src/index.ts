@@ -6,3 +6,4 @@ export { DomainConfigs, type XmlFolderOptions } from './domain-configs.js';
 export type { DomainStatus, Taint } from './domain-status.js';
 export { DomainStatuses } from './domain-statuses.js';
 export { type HostIdentity, type HostState, type OpenHostState, openHostState } from './host.js';
+export { KeptDocument } from './kept-document.js';

@@ -40,6 +40,7 @@ export {
 export {
   begun,
   hasEnded,
+  isUndecided,
   phaseOf,
   restartedSource,
   type SourceEffect,

@@ -301,8 +301,12 @@ function answered(state: SourceState, answer: Answer | 'silent', lease: string |
 
 /** Whoever watches the record reads it again by himself; nobody asks it to abort on his word. */
 function read(state: SourceState, answer: Answer | 'silent', lease: string | null): SourceStep {
-  const goesOn = answer === 'open' || answer === 'pending' || answer === 'silent';
-  return goesOn ? stay(state) : answered(state, answer, lease);
+  return isUndecided(answer) ? stay(state) : answered(state, answer, lease);
+}
+
+/** Whether the record has yet to say something final, as far as it was heard. */
+export function isUndecided(answer: Answer | 'silent'): answer is 'open' | 'pending' | 'silent' {
+  return answer === 'open' || answer === 'pending' || answer === 'silent';
 }
 
 /**

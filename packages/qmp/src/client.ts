@@ -85,8 +85,9 @@ export class QmpClient {
   static async connect(o: DialOptions): Promise<QmpClient> {
     const startedMs = o.clock.monotonicMs();
     const restMs = () => Math.max(1, o.deadlineMs - (o.clock.monotonicMs() - startedMs));
+    const within = () => ({ ...o, deadlineMs: restMs() });
     for (let patienceMs = firstPatienceMs; ; patienceMs *= 2) {
-      const client = await QmpClient.#greeted({ ...o, deadlineMs: restMs() });
+      const client = await QmpClient.#greeted(within);
       const deadlineMs = Math.min(patienceMs, restMs());
       try {
         await client.execute('qmp_capabilities', {}, { deadlineMs });
@@ -98,13 +99,12 @@ export class QmpClient {
     }
   }
 
-  static async #greeted(o: DialOptions): Promise<QmpClient> {
-    const startedMs = o.clock.monotonicMs();
-    const socket = await dial(o);
+  /** `within` gives the options with the time that is left. */
+  static async #greeted(within: () => DialOptions): Promise<QmpClient> {
+    const socket = await dial(within());
     try {
       const reader = new LineReader();
-      const deadlineMs = Math.max(1, o.deadlineMs - (o.clock.monotonicMs() - startedMs));
-      return new QmpClient(socket, reader, await greet(socket, reader, { ...o, deadlineMs }), o);
+      return new QmpClient(socket, reader, await greet(socket, reader, within()), within());
     } catch (error) {
       socket.destroy();
       throw error;

@@ -126,6 +126,11 @@ export class IncomingMigration {
     return this.#waiters.until(() => settled(this), signal);
   }
 
+  /** A held one has an answer for whoever waits: that it is held. */
+  untilDecidedOrHeld(signal: AbortSignal): Promise<void> {
+    return this.until(({ record, held }) => isFinal(record) || held !== null, signal);
+  }
+
   /** What follows the decision, when it was made. */
   concluded(): Promise<void> {
     return this.#concluded ?? Promise.resolve();

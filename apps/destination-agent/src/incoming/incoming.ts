@@ -3,7 +3,7 @@ import type { FinishReply, OutcomeReply } from '@vmferry/api';
 import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, Channel, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
-import type { DomainStatus } from '@vmferry/host-state';
+import { type DomainStatus, KeptDocument } from '@vmferry/host-state';
 import { isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
 import {
   type Binding,
@@ -44,8 +44,7 @@ export class Incoming {
   readonly #context: DestinationContext;
   readonly #handover: Handover;
   readonly #persistence: Persistence;
-  #journal: IncomingJournal;
-  #writes: Promise<unknown> = Promise.resolve();
+  readonly #document: KeptDocument<IncomingJournal>;
   #starting: Promise<unknown> = Promise.resolve();
   #guest: Guest | null = null;
   /** The process that the status document named after a restart. */
@@ -65,7 +64,7 @@ export class Incoming {
 
   constructor(context: DestinationContext, journal: IncomingJournal) {
     this.#context = context;
-    this.#journal = journal;
+    this.#document = new KeptDocument(context.journals, keyName(journal.record.key), journal);
     this.log = context.log.child({ migrationId: journal.record.key.id, side: 'destination' });
     this.live = new LiveMigration(context.clock, firstResource(context, journal));
     this.#handover = new Handover(context, journal.record.key, this.log);
@@ -73,20 +72,20 @@ export class Incoming {
     this.#persistence = new Persistence({
       configs: context.configs,
       events: this.events,
-      journal: () => this.#journal,
-      write: (change) => this.#write(change),
+      journal: () => this.journal,
+      write: (change) => this.#document.write(change),
     });
     this.migration = new IncomingMigration(journal.record, {
       clock: context.clock,
       faults: context.faults,
       log: this.log,
       retryMs: context.timers.retryMs,
-      persist: (record) => this.#write({ record }),
-      askSource: () => askSource(context, this.#journal.record, this.log),
+      persist: (record) => this.#document.write({ record }),
+      askSource: () => askSource(context, this.journal.record, this.log),
       guest: { cont: () => this.#cont(), look: () => this.#look(), kill: () => this.#kill() },
       lease: leasePort(
         context,
-        () => this.#journal,
+        () => this.journal,
         () => this.#stillMine(),
       ),
       conclude: (record) => this.#conclude(record),
@@ -95,7 +94,7 @@ export class Incoming {
   }
 
   get journal(): IncomingJournal {
-    return this.#journal;
+    return this.#document.value;
   }
 
   /** Takes charge of the QEMU that was started for this migration, or was found again after a restart. */
@@ -126,9 +125,9 @@ export class Incoming {
 
   /** Writes the record `open`, before anything else happens; the source-agent of this host is told of it first. */
   async open(): Promise<void> {
-    const { domain, record } = this.#journal;
+    const { domain, record } = this.journal;
     if (domain !== null) await this.#context.arrivals.write(domain.uuid, record.key);
-    await this.#write({});
+    await this.#document.write({});
   }
 
   /** Prepare is starting QEMU: what follows a decision waits until that is over, so that nothing is left behind. */
@@ -165,7 +164,7 @@ export class Incoming {
   /** Uses the ticket of a direct stream up. Throws `ticket-invalid`, also when no stream is waited for. */
   redeem(ticket: string): void {
     if (this.#stream === null || this.#guest === null)
-      throw new VmferryError('ticket-invalid', `The migration ${this.#journal.record.key.id} takes no stream now.`);
+      throw new VmferryError('ticket-invalid', `The migration ${this.journal.record.key.id} takes no stream now.`);
     this.#stream.redeem(ticket);
   }
 
@@ -175,7 +174,7 @@ export class Incoming {
     try {
       // Between the ticket and this moment all may have been given up.
       if (this.#stream === null || this.#guest === null)
-        throw new VmferryError('stream-failed', `The migration ${this.#journal.record.key.id} takes no stream any more.`);
+        throw new VmferryError('stream-failed', `The migration ${this.journal.record.key.id} takes no stream any more.`);
       await this.#stream.attach(channel, this.#guest);
       await this.#context.faults('D10');
     } catch (thrown) {
@@ -186,19 +185,19 @@ export class Incoming {
 
   /** Journals what Prepare is going to answer, so that a repeated Prepare gets the same (I9). */
   keepAnswer(prepareAnswer: NonNullable<IncomingJournal['prepareAnswer']>): Promise<void> {
-    return this.#write({ prepareAnswer });
+    return this.#document.write({ prepareAnswer });
   }
 
   /** Goes on after a restart of the agent from what is on disk. */
   async recover(): Promise<void> {
-    const { domain } = this.#journal;
+    const { domain } = this.journal;
     if (domain === null) return;
     this.#restarted = true;
     const status = await this.#context.guestHost.statuses.read(domain.uuid);
-    const ours = status?.owner === 'destination' && status.migration?.nonce === this.#journal.record.key.nonce;
-    if (this.#journal.concluded) {
+    const ours = status?.owner === 'destination' && status.migration?.nonce === this.journal.record.key.nonce;
+    if (this.journal.concluded) {
       // Concluded, and not taken over yet when the earlier life of this agent ended.
-      if (ours && this.#journal.record.decision === 'committed') this.#handover.begin(domain.uuid, () => undefined);
+      if (ours && this.journal.record.decision === 'committed') this.#handover.begin(domain.uuid, () => undefined);
       return;
     }
     if (ours) {
@@ -207,7 +206,7 @@ export class Incoming {
       await this.#findAgain(status);
     }
     this.live.enter('prepare', 'destination');
-    if (isFinal(this.#journal.record)) await this.#conclude(this.#journal.record);
+    if (isFinal(this.journal.record)) await this.#conclude(this.journal.record);
     else await this.migration.recover();
   }
 
@@ -225,7 +224,7 @@ export class Incoming {
 
   /** Before this life of the agent takes any request: an earlier one may have ended while it was about to start QEMU. */
   async forgetUnstarted(): Promise<void> {
-    const { domain, concluded } = this.#journal;
+    const { domain, concluded } = this.journal;
     if (domain === null || concluded) return;
     const { guestHost } = this.#context;
     if ((await guestHost.statuses.read(domain.uuid)) !== null) return;
@@ -267,7 +266,7 @@ export class Incoming {
     this.live.enter('finish', 'destination');
     if (this.migration.record.decision === 'open') await this.#persistBefore(signal);
     await this.migration.dispatch({ t: 'finish', permit });
-    await this.migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+    await this.migration.untilDecidedOrHeld(signal);
     if (isFinal(this.migration.record)) await Promise.race([this.#kept, this.migration.concluded()]);
   }
 
@@ -286,7 +285,7 @@ export class Incoming {
   /** Finish(cancelled), an abort-unless-committed question, a lost session: the wish starts the hold rule. */
   async wantAbort(reason: string, signal: AbortSignal): Promise<void> {
     await this.migration.wantAbort(reason);
-    await this.migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+    await this.migration.untilDecidedOrHeld(signal);
   }
 
   /** Resolves when nothing is left of an aborted migration; what cannot be given back is logged and tried again by the machine's shell. */
@@ -302,7 +301,7 @@ export class Incoming {
   /** Answers when the host's source-agent has taken over what this agent hands over to it, or after `handoverWaitMs`. */
   async acknowledge(handoverWaitMs: number): Promise<void> {
     if (!isFinal(this.migration.record)) this.#abort('migration-cancelled', 'the source let the migration go');
-    if (!this.#journal.acknowledged) await this.#write({ acknowledged: true });
+    if (!this.journal.acknowledged) await this.#document.write({ acknowledged: true });
     // The acknowledgement is taken whether that succeeds or not.
     await this.tornDown();
     if (this.#handover.begun) await this.handedOver(handoverWaitMs);
@@ -327,7 +326,7 @@ export class Incoming {
 
   /** The domain that Finish tells of (S26). */
   domain(): FinishReply['domain'] {
-    const { domain, record } = this.#journal;
+    const { domain, record } = this.journal;
     if (domain === null) return null;
     const paused = record.mode === 'paused';
     return { uuid: domain.uuid, name: domain.name, state: paused ? 'paused' : 'running', reason: paused ? 'user' : 'migrated' };
@@ -338,21 +337,10 @@ export class Incoming {
     return this.#error;
   }
 
-  /** One write at a time, each on top of the one before. */
-  async #write(change: Partial<IncomingJournal>): Promise<void> {
-    const write = this.#writes.then(async () => {
-      const next = { ...this.#journal, ...change };
-      await this.#context.journals.write(keyName(next.record.key), next);
-      this.#journal = next;
-    });
-    this.#writes = write.catch(() => undefined);
-    await write;
-  }
-
   #tell(state: DestinationState): void {
     this.live.update(
-      isFinal(state.record) && this.#journal.concluded ? 'done' : 'phase',
-      resourceOf(this.#context, this.#journal, this.migration, this.#error),
+      isFinal(state.record) && this.journal.concluded ? 'done' : 'phase',
+      resourceOf(this.#context, this.journal, this.migration, this.#error),
     );
   }
 
@@ -379,7 +367,7 @@ export class Incoming {
   }
 
   #abort(code: 'stream-failed' | 'stream-silent' | 'session-lost' | 'migration-cancelled', detail: string): void {
-    const name = this.#journal.domain?.name ?? this.#journal.record.key.id;
+    const name = this.journal.domain?.name ?? this.journal.record.key.id;
     this.#error ??= new VmferryError(code, `The incoming migration of ${name}: ${detail}.`, { side: 'destination' });
     this.log.warn('the migration is to be aborted', { reason: detail });
     // A record that cannot be written is logged by the machine's shell and tried again there.
@@ -426,8 +414,8 @@ export class Incoming {
   }
 
   async #kill(): Promise<void> {
-    if (this.#restarted && this.#journal.transport === 'tunnelled')
-      await IncomingStream.abandon(this.#context, this.#journal.record.key.id);
+    if (this.#restarted && this.journal.transport === 'tunnelled')
+      await IncomingStream.abandon(this.#context, this.journal.record.key.id);
     await this.#stream?.close();
     if (this.#guest !== null) await this.#guest.kill();
     else if (this.#found !== null) await killProcess(this.#found);
@@ -435,7 +423,7 @@ export class Incoming {
 
   /** The last look before `cont` (rule 3): the record on disk, this process's lock, and QEMU's identity. */
   async #stillMine(): Promise<boolean> {
-    const onDisk = await this.#context.journals.read(keyName(this.#journal.record.key));
+    const onDisk = await this.#context.journals.read(keyName(this.journal.record.key));
     return onDisk?.record.decision === 'committing' && this.#context.holdsLock() && this.#guest?.alive === true;
   }
 
@@ -445,14 +433,14 @@ export class Incoming {
     this.#watch?.stop();
     if (record.decision === 'committed') await this.#concludeCommitted(record);
     else await this.#giveBack(record);
-    if (this.#journal.domain !== null) await this.#context.arrivals.remove(this.#journal.domain.uuid);
-    await this.#write({ concluded: true, finishedAt: this.#context.clock.wall().toISOString() });
+    if (this.journal.domain !== null) await this.#context.arrivals.remove(this.journal.domain.uuid);
+    await this.#document.write({ concluded: true, finishedAt: this.#context.clock.wall().toISOString() });
     this.#tell(this.migration.state);
     this.#context.metrics.ended(this.live.value);
   }
 
   async #concludeCommitted(record: OutcomeRecord): Promise<void> {
-    const { domain } = this.#journal;
+    const { domain } = this.journal;
     if (domain === null) return;
     // Kept in Finish already, unless the record was committed by evidence.
     await this.#persistence.keep();
@@ -477,7 +465,7 @@ export class Incoming {
 
   /** Aborted or unknown: QEMU's exit is proven, then everything it held here is given back. The source's files keep their labels. */
   async #giveBack(record: OutcomeRecord): Promise<void> {
-    const { domain } = this.#journal;
+    const { domain } = this.journal;
     if (domain === null) return;
     await this.#kill();
     await this.#giveBackHoldings(domain);
@@ -489,7 +477,7 @@ export class Incoming {
   async #giveBackHoldings(domain: NonNullable<IncomingJournal['domain']>): Promise<void> {
     const definition = parseDomain(domain.xml);
     const status = this.#guest?.status ?? (await this.#context.guestHost.statuses.read(domain.uuid));
-    if (status?.migration?.nonce !== this.#journal.record.key.nonce) return;
+    if (status?.migration?.nonce !== this.journal.record.key.nonce) return;
     await this.#auditEnd(auditedOf(definition, status.process.pid), status.process.pid);
     if (this.#guest !== null) await this.#guest.dispose({ migrated: true });
     else await disposeHoldings(this.#context.guestHost, definition, status, { migrated: true });

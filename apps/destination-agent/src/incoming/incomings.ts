@@ -210,7 +210,7 @@ export class Incomings {
   ): Promise<MigrationResource> {
     const { migration, live } = this.byId(id);
     // One that is being tried again at this moment is held again, or decided, as soon as that has an answer.
-    if (migration.wasHeld) await migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+    if (migration.wasHeld) await migration.untilDecidedOrHeld(signal);
     const { record, held } = migration;
     if (isFinal(record) || held === null) {
       const detail = `The migration ${id} is not held: its record says ${record.decision}.`;
@@ -219,7 +219,7 @@ export class Incomings {
     const act = { method: 'POST', path: `/v1/migrations/${id}/resolve`, outcome: `resolve keep=${keep} proof=${proof}` };
     await this.#context.auditor.api({ ...by, ...act, success: true });
     await migration.dispatch({ t: 'resolve', keep });
-    await migration.until((m) => isFinal(m.record) || m.held !== null, signal);
+    await migration.untilDecidedOrHeld(signal);
     return live.value;
   }
 

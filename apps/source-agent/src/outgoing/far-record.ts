@@ -1,14 +1,15 @@
 import type { CookiePeer } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
+import type { KeptDocument } from '@vmferry/host-state';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
-import type { KeptJournal } from './kept-journal.js';
+import type { OutgoingJournal } from './outgoing-journal.js';
 import type { Heard } from './outgoing-migration.js';
 import { permitCookie } from './permit-cookie.js';
 
 interface Parts {
   readonly context: SourceContext;
-  readonly journal: KeptJournal;
+  readonly journal: KeptDocument<OutgoingJournal>;
   readonly log: Log;
   /** When the guest's RESUME was, in milliseconds before the answer; null while it has not been. */
   readonly onResumed: (msAgo: number | null) => void;

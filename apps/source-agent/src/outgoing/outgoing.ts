@@ -1,10 +1,13 @@
 import type { EvidenceReply, MigrationParameters, MigrationProgress, PerformReply, PerformRequest } from '@vmferry/api';
 import { toProblem, VmferryError } from '@vmferry/errors';
 import { resourcesOf } from '@vmferry/guest';
+import { KeptDocument } from '@vmferry/host-state';
 import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
 import {
   type Answer,
   hasEnded,
+  isUndecided,
+  keyName,
   type MigrationKey,
   type Permit,
   phaseOf,
@@ -20,7 +23,6 @@ import type { Domain, DomainMigration } from '../domains/domain.js';
 import { FarRecord } from './far-record.js';
 import { GuestStop } from './guest-stop.js';
 import { jobProgressOf } from './job-progress.js';
-import { KeptJournal } from './kept-journal.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
 import { OutgoingMigration } from './outgoing-migration.js';
 import { firstResource, resourceOf } from './outgoing-resource.js';
@@ -49,7 +51,7 @@ export class Outgoing implements DomainMigration {
   readonly domain: Domain;
   readonly #context: SourceContext;
   readonly #owner: OutgoingOwner;
-  readonly #journal: KeptJournal;
+  readonly #journal: KeptDocument<OutgoingJournal>;
   readonly #record: FarRecord;
   readonly #stop: GuestStop;
   readonly #sending: Sending;
@@ -65,7 +67,7 @@ export class Outgoing implements DomainMigration {
   constructor(context: SourceContext, domain: Domain, journal: OutgoingJournal, owner: OutgoingOwner, restored: boolean) {
     this.#context = context;
     this.domain = domain;
-    this.#journal = new KeptJournal(context.journals, journal);
+    this.#journal = new KeptDocument(context.journals, keyName(journal.machine.key), journal);
     this.#owner = owner;
     this.log = context.log.child({ migrationId: journal.machine.key.id, side: 'source' });
     this.live = new LiveMigration(context.clock, firstResource(context, journal));
@@ -239,7 +241,7 @@ export class Outgoing implements DomainMigration {
     const heard = await this.#record.ask(false);
     // A step that cannot be journalled is logged and brought again by dispatch itself.
     await this.machine.dispatch({ t: 'read', ...heard }).catch(() => undefined);
-    if (heard.answer === 'open' || heard.answer === 'pending' || heard.answer === 'silent') this.watchRecord();
+    if (isUndecided(heard.answer)) this.watchRecord();
   }
 
   /** The permit, as long as the record waits for it: not before it is journalled, and not once a decision was read. */
@@ -324,8 +326,9 @@ export class Outgoing implements DomainMigration {
 
   /** When QEMU's RESUME on the destination was, on this host's clock; with the STOP here it makes the downtime. */
   noteResumed(msAgo: number | null): void {
-    if (msAgo === null) return;
-    this.#downtimeMs = this.#stop.downtimeMs(msAgo) ?? this.#downtimeMs;
+    const downtimeMs = msAgo === null ? null : this.#stop.downtimeMs(msAgo);
+    if (downtimeMs === null) return;
+    this.#downtimeMs = downtimeMs;
     if (this.live.value.progress !== null) this.#report(this.live.value.progress);
   }
 

@@ -1,12 +1,13 @@
 import type { MigrationParameters, MigrationProgress } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { Channel } from '@vmferry/guest';
+import type { KeptDocument } from '@vmferry/host-state';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { openChannel } from './channel.js';
 import type { FarRecord } from './far-record.js';
-import type { KeptJournal } from './kept-journal.js';
+import type { OutgoingJournal } from './outgoing-journal.js';
 import type { Overdue } from './patience.js';
 import type { AcceptedPerform } from './perform-request.js';
 import { Transfer, type TransferEnd } from './transfer.js';
@@ -14,7 +15,7 @@ import { Transfer, type TransferEnd } from './transfer.js';
 interface Parts {
   readonly context: SourceContext;
   readonly domain: Domain;
-  readonly journal: KeptJournal;
+  readonly journal: KeptDocument<OutgoingJournal>;
   readonly record: FarRecord;
   readonly log: Log;
   /** Whether somebody wants the guest to stay. */

@@ -1,4 +1,5 @@
 import { answerOf, isBound } from '../record.js';
+import { isUndecided } from '../source-machine.js';
 import { buried, destinationHears, finishEvent } from './destination-side.js';
 import { followed } from './effects.js';
 import { intern } from './intern.js';
@@ -60,7 +61,7 @@ export function finishHeard(w: World, config: Config): Variant[] {
 export function watchMove(w: World, config: Config, add: Add): void {
   if (w.source?.journal.stage !== 'permitted' || !w.destinationUp || w.record === null) return;
   const answer = answerOf(w.record);
-  if (answer === 'open' || answer === 'pending') return;
+  if (isUndecided(answer)) return;
   add(
     'source',
     'source: reads the record',

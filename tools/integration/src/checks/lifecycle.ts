@@ -79,9 +79,11 @@ async function newestId(url: string): Promise<number> {
   throw new Error(`${url} tells nothing: ${text}`);
 }
 
-/** S48: the state of a guest on a host, with its reason. */
-export const untilState = ({ uuid }: Pick<Watched, 'uuid'>, host: Host, expected: string) =>
-  eventually(async () => {
-    const { state, reason } = await host.sourceClient().domain(uuid);
-    expect(`${state}/${reason}`, `S48: the state on ${host.name}`).toBe(expected);
-  });
+/** The state of a guest on a host, with its reason. */
+export async function stateOn({ uuid }: Pick<Watched, 'uuid'>, host: Host): Promise<string> {
+  const { state, reason } = await host.sourceClient().domain(uuid);
+  return `${state}/${reason}`;
+}
+
+export const untilState = (guest: Pick<Watched, 'uuid'>, host: Host, expected: string) =>
+  eventually(async () => expect(await stateOn(guest, host), `S48: the state on ${host.name}`).toBe(expected));

@@ -3,7 +3,7 @@ import { isStopped } from '@vmferry/lab';
 import { systemClock } from '@vmferry/seams';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
-import { untilSource } from '../checks/resources.js';
+import { untilStreaming } from '../checks/resources.js';
 import { expectSecond } from '../scenarios/scenario.js';
 import { eventually } from '../world/eventually.js';
 import { endless, migrate, modes } from '../world/run.js';
@@ -44,7 +44,7 @@ describe.each(modes)('%s', (mode) => {
     inWorld(async (world) => {
       const agent = world.here.sourceClient();
       const run = migrate(world, { mode, ...endless });
-      await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+      await untilStreaming(run);
       const slowest = new Map<string, number>();
       for (let round = 0; round < rounds; round += 1) {
         for (const [name, ask] of Object.entries(questionsOf(world))) {
@@ -81,7 +81,7 @@ it('S55: speed and downtime are set on a migration that runs, and on no other', 
   inWorld(async (world) => {
     const agent = world.here.sourceClient();
     const run = migrate(world, { mode: 'p2p-direct', ...endless });
-    await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+    await untilStreaming(run);
     const steered = await agent.setParameters(run.id, { bandwidthMibPerSec: 2, downtimeMsMax: 2 });
     expect(steered.parameters).toEqual({ bandwidthBytesPerSec: 2_097_152, downtimeMsMax: 2 });
     const asked = agent.monitorCommand(world.uuid, { execute: 'query-migrate-parameters' });
@@ -95,7 +95,7 @@ it('S55: speed and downtime are set on a migration that runs, and on no other', 
 it('S16: a guest that is coming in is not aborted on its destination, and the answer says where', () =>
   inWorld(async (world) => {
     const run = migrate(world, { mode: 'p2p-direct', ...endless });
-    await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+    await untilStreaming(run);
     for (const ref of [world.uuid, world.name])
       await expect(run.to.sourceClient().abortJob(ref)).rejects.toMatchObject({
         code: 'migration-live',

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { expectSettled, expectTidy } from '../checks/expect-settled.js';
 import { expectOneLife } from '../checks/life.js';
 import { configurationOn, keptOf } from '../checks/on-disk.js';
-import { untilSettled, untilSource } from '../checks/resources.js';
+import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { ask, expectProblem } from '../steps/ask.js';
 import { ByHand } from '../steps/by-hand.js';
 import { expectUntouched } from '../steps/untouched.js';
@@ -133,7 +133,7 @@ describe('several errors', () => {
 /** A migration whose Perform fails: the QEMU of the destination dies on the way. */
 async function failing(world: World, options: Parameters<typeof migrate>[1]): Promise<Run> {
   const run = migrate(world, { ...options, ...endless });
-  await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+  await untilStreaming(run);
   const source = await world.qemuOn(run.from);
   for (const pid of processesOf(world.uuid)) if (pid !== source) process.kill(pid, 'SIGKILL');
   return run;

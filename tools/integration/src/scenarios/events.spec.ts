@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Host, isStopped } from '@vmferry/lab';
+import { isStopped } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
-import { expectTold, expectToldOf, marksOf } from '../checks/lifecycle.js';
+import { expectTold, expectToldOf, marksOf, stateOn } from '../checks/lifecycle.js';
 import { untilSettled, untilStreaming } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
 import { driveFromProcess } from '../world/managed-process.js';
@@ -25,11 +25,6 @@ function migrateWith(world: World, flags: readonly string[], limits: Partial<typ
     .then(() => null);
   return { id, mode, from, to, driven, cancel: () => from.sourceClient().cancelMigration(id) };
 }
-
-const stateOn = async (world: World, host: Host) => {
-  const { state, reason } = await host.sourceClient().domain(world.uuid);
-  return `${state}/${reason}`;
-};
 
 /** Both agents of both hosts die and come back. */
 async function restartAgents(world: World): Promise<void> {
