@@ -106,7 +106,7 @@ function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, recor
         outcome: () => Promise.resolve(outcome()),
         acknowledge: () => Promise.resolve(),
       }) as unknown as DestinationAgentClient,
-    incomingDecision: () => Promise.resolve(null),
+    incomingRecord: () => Promise.resolve(null),
     retryMs: 100,
     sessionTtlSeconds: 15,
   };

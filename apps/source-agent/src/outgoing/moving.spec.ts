@@ -1,0 +1,48 @@
+import { expect, it } from 'vitest';
+import { movingDefinition } from './moving.js';
+import { OfflineSending } from './offline-sending.js';
+
+const key = { id: 'm1', nonce: '0'.repeat(32) };
+const peer = { role: 'destination', url: 'http://b', storeId: 's' } as const;
+// What is under test reads nothing else of the journal.
+const journal = { value: { machine: { key } } } as ConstructorParameters<typeof OfflineSending>[0]['journal'];
+
+function sending(o: { cancelled?: boolean; record?: 'open' | 'aborted' } = {}) {
+  const did: string[] = [];
+  const sender = new OfflineSending({
+    journal,
+    record: {
+      refuseUnlessOpen: () => {
+        did.push('read');
+        return o.record === 'aborted' ? Promise.reject(new Error('aborted')) : Promise.resolve();
+      },
+    },
+    cancelWanted: () => o.cancelled === true,
+    onCancelled: () => Promise.resolve(void did.push('nothing was sent')),
+  });
+  return { did, sender };
+}
+
+it('S31: OFFLINE: what is moved is the definition: it is held as long as it is defined, and nothing has to be brought back', async () => {
+  const domain: { config: string | null } = { config: '<domain/>' };
+  const moving = movingDefinition(domain);
+  expect(moving.look()).toBe('alive');
+  await moving.mark(key);
+  domain.config = null;
+  expect(moving.look()).toBe('gone');
+});
+
+it('S31: OFFLINE: Perform reads the record and sends nothing; a cancel is honoured before the permit', async () => {
+  const open = sending();
+  expect(await open.sender.send({ peer })).toEqual({ t: 'completed' });
+  expect([open.did, open.sender.begun]).toEqual([['read'], false]);
+  await expect(sending({ record: 'aborted' }).sender.send({ peer })).rejects.toThrow('aborted');
+  await expect(sending({ cancelled: true }).sender.send({ peer })).rejects.toMatchObject({ code: 'migration-cancelled' });
+});
+
+it('S31: OFFLINE: a cancel is answered at once, and there are no limits to set', async () => {
+  const { did, sender } = sending();
+  await sender.cancel();
+  expect(did).toEqual(['nothing was sent']);
+  await expect(sender.steer({ bandwidthMibPerSec: 1 })).rejects.toMatchObject({ code: 'not-migrating' });
+});
