@@ -59,6 +59,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     guestHost: host.guestHost,
     journals: journalsOf(host.state, report),
     configs: host.state.configs,
+    leaving: host.state.leaving,
     locks: host.locks,
     auditor: host.auditor,
     events: host.events,

@@ -40,6 +40,8 @@ export interface SourceContext {
   readonly destinationAgent: (url: string) => DestinationAgentClient;
   /** By which migration a guest is coming in to this host. */
   readonly arrivals: Arrivals;
+  /** By which offline migration a definition is leaving this host; for its destination-agent. */
+  readonly leaving: Arrivals;
   /** What the destination-agent of this host has of a migration that came in; null when it has no record of it. */
   readonly incomingRecord: (key: MigrationKey) => Promise<IncomingRecord | null>;
   /** By the uuid of a guest, the migration by which it has left this host and has not come back since, as far as is known. */

@@ -112,6 +112,7 @@ export async function refuseDuplicate(
   definition: DomainDefinition,
 ): Promise<void> {
   await refuseArrived(context, key, definition);
+  await refuseLeaving(context, definition);
   for (const { value: status } of await context.guestHost.statuses.list()) {
     if (status.uuid !== definition.uuid && status.name !== definition.name) continue;
     const same = `${status.name} (${status.uuid})`;
@@ -147,6 +148,14 @@ async function refuseArrived(context: DestinationContext, key: MigrationKey, { u
   if (arrival === null || arrival.nonce === key.nonce) return;
   const journal = await context.journals.read(keyName(arrival));
   if (journal !== null && hasArrivedOffline(journal)) throw justArrived(context, `${name} (${uuid})`);
+}
+
+/** Two hosts that sent each other one definition, each to forget its own, would both be without it at the end. */
+async function refuseLeaving({ leaving, host }: DestinationContext, { uuid, name }: DomainDefinition): Promise<void> {
+  const migration = await leaving.read(uuid);
+  if (migration === null) return;
+  const detail = `The definition of domain ${name} (${uuid}) is leaving ${host.hostName} by migration ${migration.id}, which is not decided yet.`;
+  throw new VmferryError('in-doubt', detail, { data: { migrationId: migration.id } });
 }
 
 function justArrived({ host }: DestinationContext, domain: string): VmferryError {

@@ -2,13 +2,16 @@ import { VmferryError } from '@vmferry/errors';
 import type { SourceContext } from '../context.js';
 import type { Domain } from './domain.js';
 
-type Ports = Pick<SourceContext, 'guestHost' | 'arrivals' | 'incomingRecord' | 'configs'>;
+export type ArrivalPorts = Pick<SourceContext, 'guestHost' | 'arrivals' | 'incomingRecord' | 'configs'>;
 
 /**
  * A guest of this uuid that is coming in here, or waits to be taken over, is not to be started beside; nor a definition. One that has arrived offline
  * is known from now on, also when its notice is still on its way. Throws `in-doubt`.
  */
-export async function refuseIncoming({ guestHost, arrivals, incomingRecord, configs }: Ports, domain: Domain): Promise<void> {
+export async function refuseIncoming(
+  { guestHost, arrivals, incomingRecord, configs }: ArrivalPorts,
+  domain: Domain,
+): Promise<void> {
   const { uuid, name } = domain;
   const status = await guestHost.statuses.read(uuid);
   const arrival = await arrivals.read(uuid);

@@ -1,6 +1,7 @@
 import type { MigrationKey, SourceJournal } from '@vmferry/migration';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
+import { type ArrivalPorts, refuseIncoming } from '../domains/arriving.js';
 import type { Domain } from '../domains/domain.js';
 import { runOnHere } from './rollback.js';
 
@@ -10,6 +11,10 @@ export interface Moving {
   look(): 'alive' | 'gone';
   /** Says on disk, beside the journal, which migration has it in hand. */
   mark(key: MigrationKey): Promise<void>;
+  /** The migration is over, or never came to be. */
+  unmark(key: MigrationKey): Promise<void>;
+  /** Throws when it may not be handed over after all; looked at before the permit. */
+  refuseUnlessMine(): Promise<void>;
   /** It stays here after all; false when that has to be tried again. */
   goOn(machine: SourceJournal): Promise<boolean>;
 }
@@ -19,18 +24,30 @@ export function movingGuest(context: SourceContext, domain: Domain, log: Log): M
   return {
     look: () => (domain.hasProcess ? 'alive' : 'gone'),
     mark: (key) => domain.activeGuest().update({ migration: { ...key, role: 'source' } }),
+    unmark: async ({ nonce }) => {
+      const { guest } = domain;
+      if (guest?.alive === true && guest.status.migration?.nonce === nonce) await guest.update({ migration: null });
+    },
+    // Its status document has kept everybody else away since Begin.
+    refuseUnlessMine: () => Promise.resolve(),
     goOn: (machine) => runOnHere(context, domain, machine, log),
   };
 }
 
 /**
- * The definition of a domain that is not active (OFFLINE). It stays as it is until the record says committed, so that there is nothing to mark and
- * nothing to bring back; the journal alone says that it is in hand.
+ * The definition of a domain that is not active (OFFLINE). It stays as it is until the record says committed, so that there is nothing to bring
+ * back. Its note keeps the destination-agent of this host from taking in another one meanwhile; which of the two was first is seen by both, each after
+ * it has written its own note.
  */
-export function movingDefinition(domain: Pick<Domain, 'config'>): Moving {
+export function movingDefinition(context: Pick<SourceContext, 'leaving'> & ArrivalPorts, domain: Domain): Moving {
+  const { leaving } = context;
   return {
     look: () => (domain.config === null ? 'gone' : 'alive'),
-    mark: () => Promise.resolve(),
+    mark: (key) => leaving.write(domain.uuid, key),
+    unmark: async ({ nonce }) => {
+      if ((await leaving.read(domain.uuid))?.nonce === nonce) await leaving.remove(domain.uuid);
+    },
+    refuseUnlessMine: () => refuseIncoming(context, domain),
     goOn: () => Promise.resolve(true),
   };
 }

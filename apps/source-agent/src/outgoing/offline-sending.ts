@@ -10,11 +10,13 @@ interface Parts {
   readonly journal: Pick<KeptJournal, 'value'>;
   readonly record: Pick<FarRecord, 'refuseUnlessOpen'>;
   readonly cancelWanted: () => boolean;
+  /** Throws when something of the same domain comes in to this host. */
+  readonly refuseUnlessMine: () => Promise<void>;
   /** Told when another life of the agent was in Perform: nothing was sent, and nothing will complete. */
   readonly onCancelled: () => Promise<void>;
 }
 
-/** Perform of an offline migration: Prepare has brought the definition, so that what is left of it is to read the record. */
+/** Perform of an offline migration: Prepare has brought the definition; what is left is to read the record, and to see that nothing came in here. */
 export class OfflineSending implements Sender {
   readonly begun = false;
   readonly #parts: Parts;
@@ -24,8 +26,9 @@ export class OfflineSending implements Sender {
   }
 
   async send({ peer }: Pick<AcceptedPerform, 'peer'>): Promise<TransferEnd> {
-    const { record, journal, cancelWanted } = this.#parts;
+    const { record, journal, cancelWanted, refuseUnlessMine } = this.#parts;
     await record.refuseUnlessOpen(peer);
+    await refuseUnlessMine();
     if (!cancelWanted()) return { t: 'completed' };
     const { id } = journal.value.machine.key;
     throw new VmferryError('migration-cancelled', `The migration ${id} was cancelled before its permit was given.`);

@@ -73,7 +73,7 @@ export class Outgoing implements DomainMigration {
     this.log = context.log.child({ migrationId: journal.machine.key.id, side: 'source' });
     this.live = new LiveMigration(context.clock, firstResource(context, journal));
     const offline = isOffline(journal.flags);
-    this.#moving = offline ? movingDefinition(domain) : movingGuest(context, domain, this.log);
+    this.#moving = offline ? movingDefinition(context, domain) : movingGuest(context, domain, this.log);
     const ports = {
       clock: context.clock,
       log: this.log,
@@ -105,7 +105,11 @@ export class Outgoing implements DomainMigration {
     this.#stop = new GuestStop(parts);
     const sent = { ...parts, record: this.#record, cancelWanted: () => this.machine.state.cancelWanted };
     if (offline) {
-      this.#sending = new OfflineSending({ ...sent, onCancelled: () => this.#tellFailure() });
+      this.#sending = new OfflineSending({
+        ...sent,
+        refuseUnlessMine: () => this.#moving.refuseUnlessMine(),
+        onCancelled: () => this.#tellFailure(),
+      });
       return;
     }
     this.#sending = new Sending({
@@ -157,6 +161,7 @@ export class Outgoing implements DomainMigration {
   async #withdraw(): Promise<void> {
     const { guest } = this.domain;
     if (guest !== null && guest.status.migration !== null) await guest.update({ migration: null });
+    await this.#moving.unmark(this.key);
     await this.#journal.remove();
   }
 
@@ -514,8 +519,7 @@ export class Outgoing implements DomainMigration {
     if (stage === 'lost' && domain.guest !== null && !domain.guest.alive) {
       await domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
     }
-    const { guest } = domain;
-    if (guest?.alive === true && guest.status.migration?.nonce === this.key.nonce) await guest.update({ migration: null });
+    await this.#moving.unmark(this.key);
     if (domain.migration === this) domain.setMigration(null);
     await domain.reconcile();
     const { handle } = this.#job;

@@ -99,8 +99,18 @@ export class Outgoings {
       const held = domain.guest !== null || isOffline(journal.flags);
       if (held && domain.jobs.active === null) domain.jobs.adoptAsync('migration-out', phase, since);
     }
+    await this.#forgetLeavings();
     for (const path of await this.#context.journals.unreadable())
       this.#context.log.error('a journal waits to be mended: its guest is not run here until then', { path });
+  }
+
+  /** An earlier life of this agent may have ended between the note of a definition that leaves and its journal, or behind the journal's end. */
+  async #forgetLeavings(): Promise<void> {
+    const { leaving } = this.#context;
+    for (const { name: uuid, value: key } of await leaving.list()) {
+      const outgoing = this.#byKey.get(keyName(key));
+      if (outgoing === undefined || isOver(outgoing)) await leaving.remove(uuid);
+    }
   }
 
   /** Each migration that has not ended goes on from its stage, as soon as its guest answers or is known to have ended. */

@@ -85,6 +85,7 @@ function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, recor
     peers: new Peers({ peer: [] }),
     events,
     arrivals: state.arrivals,
+    leaving: state.leaving,
     departures: new Map(),
     guestHost,
     journals: new DocumentStore({

@@ -168,6 +168,26 @@ it('S31: OFFLINE: until it is decided nobody starts, changes or migrates the dom
   await hosts.expectStarts(hosts.b, domain);
 });
 
+it('OFFLINE: two hosts do not send each other one definition, which both could forget then', async () => {
+  const there = await hosts.define(hosts.b);
+  const domain = await hosts.define(hosts.a, there);
+  const [a, b] = [hosts.a.sourceClient(), hosts.b.sourceClient()];
+  const asked = { domain: domain.uuid, flags: undefining };
+  const back = randomUUID();
+  const { nonce, flags } = await b.begin(back, asked);
+  const refused = await hosts.migrate('peer-to-peer', domain, { flags: undefining });
+  expect(refused).toMatchObject({ state: 'FAILED', error: { code: 'in-doubt' } });
+  await b.confirm(back, { nonce, flags, cookie: '', cancelled: true });
+  const forth = randomUUID();
+  const begun = await a.begin(forth, asked);
+  const step = { nonce: begun.nonce, flags: begun.flags };
+  await hosts.b.destinationClient().prepare(forth, { ...step, cookie: begun.cookie, xml: begun.xml, flags: undefining });
+  await expect(b.begin(randomUUID(), asked)).rejects.toMatchObject({ code: 'in-doubt' });
+  await hosts.b.destinationClient().finish(forth, { ...step, cookie: '', cancelled: true });
+  await a.confirm(forth, { ...step, cookie: '', cancelled: true });
+  await hosts.expectDefined(domain, 'both');
+});
+
 it.each(driven)('S41: OFFLINE, %s: a lost reply of Finish is made good by the record', async (by) => {
   const domain = await hosts.define();
   const proxy = await proxyTo(hosts.b.destination.url, (asked) => asked.endsWith('/finish'));
