@@ -66,6 +66,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     guestHost: host.guestHost,
     journals: recordsOf(host.state, log),
     arrivals: host.state.arrivals,
+    leaving: host.state.leaving,
     configs: host.state.configs,
     locks: host.locks,
     auditor: host.auditor,

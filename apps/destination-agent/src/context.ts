@@ -35,6 +35,8 @@ export interface DestinationContext {
   readonly journals: DocumentStore<IncomingJournal>;
   /** What of them is coming in, by the uuid of the guest; for the source-agent of this host. */
   readonly arrivals: Arrivals;
+  /** Which definitions are leaving this host offline; of its source-agent. */
+  readonly leaving: Arrivals;
   readonly configs: DomainConfigs;
   readonly locks: LockDriver;
   readonly auditor: Auditor;

@@ -10,7 +10,7 @@ import {
 import { type VersionReply, z } from '@vmferry/api';
 import { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import { DocumentStore, type HostState } from '@vmferry/host-state';
-import { keyName, protocols } from '@vmferry/migration';
+import { isOffline, keyName, protocols } from '@vmferry/migration';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import {
   ControlSessions,
@@ -59,6 +59,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     guestHost: host.guestHost,
     journals: journalsOf(host.state, report),
     configs: host.state.configs,
+    leaving: host.state.leaving,
     locks: host.locks,
     auditor: host.auditor,
     events: host.events,
@@ -118,8 +119,11 @@ function journalsOf({ folders }: HostState, report: Report): DocumentStore<Outgo
 }
 
 /** What comes in to this host, read from its destination-agent's own documents: the record on disk is the truth. */
-function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<SourceContext, 'arrivals' | 'incomingDecision'> {
-  const decided = z.object({ record: z.object({ decision: z.enum(['open', 'committing', 'committed', 'aborted', 'unknown']) }) });
+function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<SourceContext, 'arrivals' | 'incomingRecord'> {
+  const decided = z.object({
+    record: z.object({ decision: z.enum(['open', 'committing', 'committed', 'aborted', 'unknown']) }),
+    flags: z.array(z.string()).default([]),
+  });
   const records = new DocumentStore({
     dir: folders.migrations,
     suffix: '.incoming.json',
@@ -127,7 +131,11 @@ function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<Sour
     version: 1,
     report,
   });
-  return { arrivals, incomingDecision: async (key) => (await records.read(keyName(key)))?.record.decision ?? null };
+  const incomingRecord: SourceContext['incomingRecord'] = async (key) => {
+    const document = await records.read(keyName(key));
+    return document === null ? null : { decision: document.record.decision, offline: isOffline(document.flags) };
+  };
+  return { arrivals, incomingRecord };
 }
 
 function versionOf({ host, relay, protocols: { offered } }: SourceContext): VersionReply {

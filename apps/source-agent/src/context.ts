@@ -9,6 +9,12 @@ import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { ControlSessions, Log } from '@vmferry/service';
 import type { OutgoingJournal } from './outgoing/outgoing-journal.js';
 
+/** Of the destination-agent's own document: what is decided, and whether it brings a definition and no guest. */
+interface IncomingRecord {
+  readonly decision: Decision;
+  readonly offline: boolean;
+}
+
 /** Everything that the source-agent acts through; tests hand in others. */
 export interface SourceContext {
   readonly clock: Clock;
@@ -34,8 +40,10 @@ export interface SourceContext {
   readonly destinationAgent: (url: string) => DestinationAgentClient;
   /** By which migration a guest is coming in to this host. */
   readonly arrivals: Arrivals;
-  /** What the destination-agent of this host has decided about a migration that came in; null when it has no record of it. */
-  readonly incomingDecision: (key: MigrationKey) => Promise<Decision | null>;
+  /** By which offline migration a definition is leaving this host; for its destination-agent. */
+  readonly leaving: Arrivals;
+  /** What the destination-agent of this host has of a migration that came in; null when it has no record of it. */
+  readonly incomingRecord: (key: MigrationKey) => Promise<IncomingRecord | null>;
   /** By the uuid of a guest, the migration by which it has left this host and has not come back since, as far as is known. */
   readonly departures: Map<string, OutgoingJournal>;
   /** Between two tries of anything that waits for another to answer. */

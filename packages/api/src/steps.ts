@@ -130,6 +130,7 @@ export const perform2Request = z
     destinationName: domainName.optional(),
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
     downtimeMsMax: downtimeMs.optional(),
+    timeouts: migrationTimeouts.optional(),
     session,
   })
   .openapi('Perform2');

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Arrivals, arrivalsIn } from './arrivals.js';
+import { type Arrivals, arrivalsIn, leavingIn } from './arrivals.js';
 import { DomainStatuses } from './domain-statuses.js';
 
 const uuid = '6f5a4f4e-0d0c-4b0a-9c8d-7e6f5a4b3c2d';
@@ -22,6 +22,12 @@ it('tells by which migration a guest is coming in, until that is decided', async
   expect(await arrivals.read(uuid)).toEqual(key);
   await arrivals.remove(uuid);
   expect(await arrivals.list()).toEqual([]);
+});
+
+it('what comes in and what leaves are told apart', async () => {
+  const leaving = leavingIn(dir, { report: () => undefined });
+  await leaving.write(uuid, key);
+  expect([await arrivals.read(uuid), await leaving.read(uuid)]).toEqual([null, key]);
 });
 
 it('one that cannot be read is set aside, and is no status document that cannot be read', async () => {

@@ -16,6 +16,14 @@ export function arrivalsIn(dir: string, o: Pick<DocumentStoreOptions<Arrival>, '
   return new DocumentStore({ ...o, dir, suffix: '/incoming.json', parse: parseArrival, version: 1 });
 }
 
+/**
+ * By which offline migration a definition is leaving, `run/UUID/outgoing.json`: what the status document says of a guest. The source-agent writes it
+ * before the migration is known to anybody, and removes it at the end; meanwhile the destination-agent takes in nothing of the same uuid.
+ */
+export function leavingIn(dir: string, o: Pick<DocumentStoreOptions<Arrival>, 'report' | 'faults'>): Arrivals {
+  return new DocumentStore({ ...o, dir, suffix: '/outgoing.json', parse: parseArrival, version: 1 });
+}
+
 function parseArrival(value: unknown): Arrival {
   if (typeof value !== 'object' || value === null || !('id' in value) || !('nonce' in value))
     throw new Error('id or nonce is missing');

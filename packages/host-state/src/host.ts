@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
 import type { FaultPoints, Random } from '@vmferry/seams';
-import { type Arrivals, arrivalsIn } from './arrivals.js';
+import { type Arrivals, arrivalsIn, leavingIn } from './arrivals.js';
 import type { SetAsideReporter } from './document-folder.js';
 import { DocumentStore } from './document-store.js';
 import { DomainConfigs } from './domain-configs.js';
@@ -21,6 +21,8 @@ export interface HostState {
   readonly configs: DomainConfigs;
   readonly statuses: DomainStatuses;
   readonly arrivals: Arrivals;
+  /** The same of definitions that go the other way. */
+  readonly leaving: Arrivals;
   /** Absolute paths below the state folder. They are made by whoever first writes there. */
   readonly folders: { readonly run: string; readonly migrations: string; readonly locks: string; readonly labels: string };
 }
@@ -47,6 +49,7 @@ export async function openHostState({ stateDir, defaults, report, faults }: Open
     configs: new DomainConfigs({ ...shared, dir: join(stateDir, 'domains') }),
     statuses: new DomainStatuses({ ...shared, dir: run }),
     arrivals: arrivalsIn(run, shared),
+    leaving: leavingIn(run, shared),
     folders: { run, migrations: join(stateDir, 'migrations'), locks: join(stateDir, 'locks'), labels: join(stateDir, 'labels') },
   };
 }

@@ -36,6 +36,7 @@ export const supportedFlags = [
   'UNDEFINE_SOURCE',
   'PAUSED',
   'CHANGE_PROTECTION',
+  'OFFLINE',
 ] as const satisfies readonly FlagName[];
 
 export type MigrationFlag = (typeof supportedFlags)[number];

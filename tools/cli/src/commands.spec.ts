@@ -100,6 +100,15 @@ describe('what a command line asks of the agent', () => {
         timeouts: { totalSeconds: 60, action: 'pause' },
       },
     ],
+    [
+      'migrate web http://b:7802 --offline --persistent --undefinesource --detach --id m1',
+      'POST',
+      '/v1/migrations',
+      {
+        ...{ id: 'm1', domain: 'web', destination: 'http://b:7802' },
+        flags: ['PEER2PEER', 'PERSIST_DEST', 'UNDEFINE_SOURCE', 'OFFLINE'],
+      },
+    ],
     ['migration forget m1', 'DELETE', '/v1/migrations/m1', null],
     [
       'migration resolve m1 --keep destination --proof host-a-is-off',
@@ -186,6 +195,11 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['migrate web http://b:7802 --migrateuri http://b:7802/v1/migrations/m1/stream'],
     ['migrate web http://b:7802 --listen-address b'],
     ['migrate web http://b:7802 --id ../m1'],
+    ['migrate web http://b:7802 --offline --persistent --tunnelled'],
+    ['migrate web http://b:7802 --offline --persistent --suspend'],
+    ['migrate web http://b:7802 --offline --persistent --bandwidth 8'],
+    ['migrate web http://b:7802 --offline --persistent --timeout 8'],
+    ['migration check web http://b:7802 --offline --persistent --downtime 8'],
     ['event --after x'],
     ['event --after -1'],
     ['migration show m/1'],

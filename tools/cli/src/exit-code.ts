@@ -14,6 +14,11 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
+/** Of an offline migration nobody runs, and its definition has stayed. */
+function isSafe({ guest, flags }: MigrationResource): boolean {
+  return guest.runningOn === 'source' || (guest.runningOn === 'none' && flags.includes('OFFLINE'));
+}
+
 /**
  * The exit code of a migration that has ended, or that waits for a person. A guest that moved although a cancel was asked for is
  * `done`: the record decides, not the wish.
@@ -24,7 +29,7 @@ export function migrationExitCode(migration: MigrationResource, cancelAsked: boo
       return exitCodes.done;
     case 'FAILED':
     case 'CANCELLED':
-      if (migration.guest.runningOn !== 'source') return exitCodes.attention;
+      if (!isSafe(migration)) return exitCodes.attention;
       return cancelAsked ? exitCodes.interrupted : exitCodes.failed;
     case 'PENDING':
     case 'RUNNING':

@@ -3,6 +3,7 @@ import type { CheckFinding, CheckPrepareReply, CheckPrepareRequest } from '@vmfe
 import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { Findings } from '@vmferry/errors';
 import { obstaclesTo } from '@vmferry/guest';
+import { isOffline } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 import { readBeginCookie } from './begin-cookie.js';
 import type { Incomings } from './incomings.js';
@@ -19,6 +20,7 @@ export async function checkPrepare(
 ): Promise<CheckPrepareReply> {
   const findings = new Findings();
   const key = { id: body.id, nonce: body.nonce };
+  const offline = isOffline(body.flags ?? []);
   findings.of(() => readFlags(context, body, body.flags?.includes('TUNNELLED') === true ? 'tunnelled' : 'direct'));
   findings.of(() => body.session === undefined || context.sessions.require(body.session));
   const original = findings.of(() => parseDomain(body.xml));
@@ -27,11 +29,21 @@ export async function checkPrepare(
   if (definition !== undefined) {
     await findings.later(() => refuseDuplicate(context, key, definition));
     findings.of(() => incomings.refuseRival(key, definition));
-    findings.errors.push(...(await obstaclesTo(context.guestHost, definition)));
+    if (!offline) findings.errors.push(...(await obstaclesTo(context.guestHost, definition)));
   }
   const blockers = findings.errors.map((error) => blockerOf(error, 'destination'));
-  const warnings = definition === undefined ? [] : await memoryWarnings(context, definition);
+  const warnings = definition === undefined ? [] : await (offline ? startWarnings : memoryWarnings)(context, definition);
   return { ok: blockers.length === 0, blockers, warnings };
+}
+
+/** Offline nothing starts: what would be in the way of a start is no obstacle to the migration, and worth knowing. */
+async function startWarnings({ guestHost }: DestinationContext, definition: DomainDefinition): Promise<CheckFinding[]> {
+  const obstacles = await obstaclesTo(guestHost, definition);
+  return obstacles.map(({ code, message }) => ({
+    code,
+    side: 'destination',
+    detail: `It could not be started there: ${message}`,
+  }));
 }
 
 /** Linux gives more memory than it has; a guest that does not fit is killed later, or slows everybody down. */

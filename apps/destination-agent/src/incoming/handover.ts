@@ -29,7 +29,7 @@ export class Handover {
     return this.#begun;
   }
 
-  begin(uuid: string, release: () => void): void {
+  begin(uuid: string, release: () => void | Promise<void>): void {
     if (this.#begun) return;
     this.#begun = true;
     this.#notify(uuid, release);
@@ -46,21 +46,19 @@ export class Handover {
     });
   }
 
-  #notify(uuid: string, release: () => void): void {
-    this.#tell(uuid).then(
-      (adopted) => {
-        if (!adopted) return this.#again(uuid, release);
-        release();
-        this.#finish();
-      },
-      (error: unknown) => {
-        this.#log.warn('the domain waits for the source-agent of this host to take it over', { uuid, error });
-        this.#again(uuid, release);
-      },
-    );
+  #notify(uuid: string, release: () => void | Promise<void>): void {
+    const notify = async () => {
+      if (!(await this.#tell(uuid))) return this.#again(uuid, release);
+      await release();
+      this.#finish();
+    };
+    notify().catch((error: unknown) => {
+      this.#log.warn('the domain waits for the source-agent of this host to take it over', { uuid, error });
+      this.#again(uuid, release);
+    });
   }
 
-  #again(uuid: string, release: () => void): void {
+  #again(uuid: string, release: () => void | Promise<void>): void {
     this.#context.clock.after(this.#context.timers.retryMs, () => this.#notify(uuid, release));
   }
 

@@ -5,7 +5,7 @@ import { IncomingEvents } from './incoming-events.js';
 const web = { uuid: '6ba7b810-9dad-11d1-80b4-00c04fd430c8', name: 'web' };
 
 /** The log in memory: `life` begins a new life of the agent on it. */
-function told(): { readonly all: string[]; readonly life: () => IncomingEvents } {
+function told(): { readonly all: string[]; readonly life: (since?: string) => IncomingEvents } {
   const all: string[] = [];
   const kept: ReturnType<LifecycleEvents['lifeOf']>[number][] = [];
   const facts = { at: '2026-01-01T00:00:00.000Z', hostName: 'here', domain: web, libvirt: { event: 0, detail: 0 } };
@@ -14,15 +14,23 @@ function told(): { readonly all: string[]; readonly life: () => IncomingEvents }
       all.push(`${event.event}/${event.detail}`);
       kept.push({ id: kept.length + 1, ...facts, ...event });
     },
-    lifeOf: () =>
-      kept.slice(
-        Math.max(
-          0,
-          kept.findLastIndex(({ event }) => event === 'started'),
-        ),
-      ),
+    lifeOf: (_uuid, since) =>
+      since !== undefined
+        ? kept.filter(({ at }) => at >= since)
+        : kept.slice(
+            Math.max(
+              0,
+              kept.findLastIndex(({ event }) => event === 'started'),
+            ),
+          ),
   };
-  return { all, life: () => new IncomingEvents(events, web) };
+  return {
+    all,
+    life: (since) => {
+      if (since !== undefined) facts.at = since;
+      return new IncomingEvents(events, web, since);
+    },
+  };
 }
 
 describe('the events of an incoming guest', () => {
@@ -66,5 +74,20 @@ describe('the events of an incoming guest', () => {
     // The next migration of it fails before its QEMU could be told of.
     life().ended('destroyed');
     expect(all).toEqual(['started/migrated', 'resumed/migrated']);
+  });
+
+  it('A9: OFFLINE: only its configuration is told of, once for each migration', () => {
+    const { all, life } = told();
+    life().started();
+    life().defined('added');
+    life().committed('run');
+    const since = '2026-01-02T00:00:00.000Z';
+    for (let times = 0; times < 2; times += 1) {
+      life(since).defined('updated');
+      life(since).committed('paused');
+      life(since).ended('failed');
+    }
+    life(since).putBack('<old/>');
+    expect(all.slice(3)).toEqual(['defined/updated', 'defined/updated']);
   });
 });

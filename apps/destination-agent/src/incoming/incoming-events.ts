@@ -8,10 +8,13 @@ import type { LifecycleEvent } from '@vmferry/domain';
 export class IncomingEvents {
   readonly #events: Pick<LifecycleEvents, 'emit' | 'lifeOf'>;
   readonly #domain: EventDomain;
+  readonly #since: string | undefined;
 
-  constructor(events: Pick<LifecycleEvents, 'emit' | 'lifeOf'>, domain: EventDomain) {
+  /** `since` is when an offline migration was prepared: it starts nothing that its events could be counted from. */
+  constructor(events: Pick<LifecycleEvents, 'emit' | 'lifeOf'>, domain: EventDomain, since?: string) {
     this.#events = events;
     this.#domain = domain;
+    this.#since = since;
   }
 
   started(): void {
@@ -39,12 +42,16 @@ export class IncomingEvents {
 
   /** It was told as started, and nothing since of what became of it. */
   get #waits(): boolean {
-    const life = this.#events.lifeOf(this.#domain.uuid);
-    return life.length > 0 && life.every(({ event }) => event === 'started' || event === 'defined');
+    const life = this.#life;
+    return life[0]?.event === 'started' && life.every(({ event }) => event === 'started' || event === 'defined');
   }
 
   get #configTold(): boolean {
-    return this.#events.lifeOf(this.#domain.uuid).some(({ event }) => event === 'defined');
+    return this.#life.some(({ event }) => event === 'defined');
+  }
+
+  get #life(): ReturnType<LifecycleEvents['lifeOf']> {
+    return this.#events.lifeOf(this.#domain.uuid, this.#since);
   }
 
   #emit(event: LifecycleEvent): void {

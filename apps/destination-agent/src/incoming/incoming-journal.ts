@@ -1,5 +1,5 @@
 import { migrationProtocol, z } from '@vmferry/api';
-import type { OutcomeRecord } from '@vmferry/migration';
+import { isOffline, type OutcomeRecord } from '@vmferry/migration';
 
 const outcomeRecord = z.object({
   version: z.literal(1),
@@ -49,3 +49,11 @@ export const incomingJournal = z.object({
 });
 
 export type IncomingJournal = z.infer<typeof incomingJournal>;
+
+/**
+ * Whether the definition is this host's, by its record, so that its note of arrival stays until the source-agent of this host knows the
+ * definition: after a restart of either agent that is how it is seen that this is still to come.
+ */
+export function hasArrivedOffline({ flags, record }: Pick<IncomingJournal, 'flags' | 'record'>): boolean {
+  return isOffline(flags) && record.decision === 'committed';
+}

@@ -1,6 +1,6 @@
 import type { MigrationResource } from '@vmferry/api';
 import { toProblem, type VmferryError } from '@vmferry/errors';
-import { type HeldReason, isBound, type OutcomeRecord } from '@vmferry/migration';
+import { type HeldReason, isBound, isOffline, type OutcomeRecord } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 import type { IncomingJournal } from './incoming-journal.js';
 import type { IncomingMigration } from './incoming-migration.js';
@@ -23,7 +23,7 @@ export function firstResource(context: DestinationContext, journal: IncomingJour
     protocol: journal.protocol,
     mode: { driver: journal.driver, transport: journal.transport },
     flags: journal.flags,
-    guest: guestOf(record.decision),
+    guest: guestOf(journal, record.decision),
     source: sourceOf(record),
     destination: { agent: context.publicUrl(), hostName: context.host.hostName, state: record.decision },
     outcome: record.decision === 'committing' ? 'pending' : record.decision,
@@ -49,12 +49,12 @@ export function resourceOf(
   const { record, held } = migration;
   return {
     state: stateOf(journal, migration),
-    guest: guestOf(record.decision),
+    guest: guestOf(journal, record.decision),
     source: sourceOf(record),
     destination: {
       agent: context.publicUrl(),
       hostName: context.host.hostName,
-      state: `${record.decision}, QEMU ${migration.state.qemu}`,
+      state: isOffline(journal.flags) ? record.decision : `${record.decision}, QEMU ${migration.state.qemu}`,
     },
     outcome: migration.answer,
     held: held === null ? null : { reason: held.reason, since: held.since.toISOString(), hint: hints[held.reason] },
@@ -97,7 +97,8 @@ function stateOf(journal: IncomingJournal, migration: IncomingMigration | null):
   }
 }
 
-function guestOf(decision: IncomingJournal['record']['decision']): MigrationResource['guest'] {
+function guestOf(journal: IncomingJournal, decision: IncomingJournal['record']['decision']): MigrationResource['guest'] {
+  if (isOffline(journal.flags)) return { runningOn: 'none', detail: definitionOf(decision) };
   switch (decision) {
     case 'open':
       return { runningOn: 'source', detail: 'The destination has not been asked to run it.' };
@@ -109,5 +110,21 @@ function guestOf(decision: IncomingJournal['record']['decision']): MigrationReso
       return { runningOn: 'source', detail: 'The record says aborted: it never ran on the destination.' };
     case 'unknown':
       return { runningOn: 'unknown', detail: 'QEMU ended on the destination before it was proven to run the guest.' };
+  }
+}
+
+/** Offline nobody runs: what there is to tell is where the definition is. */
+function definitionOf(decision: IncomingJournal['record']['decision']): string {
+  switch (decision) {
+    case 'open':
+      return 'Offline: its definition is on the source. The destination has not been asked to keep it.';
+    case 'committing':
+      return 'Offline: the destination is about to keep its definition.';
+    case 'committed':
+      return 'Offline: its definition is on the destination.';
+    case 'aborted':
+      return 'Offline: the record says aborted; its definition is on the source.';
+    case 'unknown':
+      return 'Offline: where its definition is kept is not known.';
   }
 }

@@ -12,19 +12,23 @@ import {
   isBound,
   isBoundBy,
   isFinal,
+  isOffline,
   keyName,
   type OutcomeRecord,
   type Permit,
 } from '@vmferry/migration';
+import type { Timer } from '@vmferry/seams';
 import { LiveMigration, type Log } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Handover } from './handover.js';
 import { IncomingEvents } from './incoming-events.js';
-import type { IncomingJournal } from './incoming-journal.js';
+import { hasArrivedOffline, type IncomingJournal } from './incoming-journal.js';
 import { IncomingMigration } from './incoming-migration.js';
 import { firstResource, resourceOf } from './incoming-resource.js';
 import { leasePort } from './lease-port.js';
+import { noGuest, noLease } from './offline.js';
 import { Persistence } from './persistence.js';
+import { refuseDuplicate } from './prepare-request.js';
 import { askSource } from './source-question.js';
 import { IncomingStream } from './stream.js';
 import { StreamWatch } from './stream-watch.js';
@@ -51,6 +55,8 @@ export class Incoming {
   #found: ProcessIdentity | null = null;
   #stream: IncomingStream | null = null;
   #watch: StreamWatch | null = null;
+  /** Ends an offline migration that nobody finishes: there is no stream to watch. */
+  #patience: Timer | null = null;
   #untieSession: () => void = () => undefined;
   #keep: () => void = () => undefined;
   /** The configuration of a committed domain is kept: all that Finish's answer waits for (handover rule 3). */
@@ -68,7 +74,12 @@ export class Incoming {
     this.log = context.log.child({ migrationId: journal.record.key.id, side: 'destination' });
     this.live = new LiveMigration(context.clock, firstResource(context, journal));
     this.#handover = new Handover(context, journal.record.key, this.log);
-    this.events = new IncomingEvents(context.events, journal.domain ?? { uuid: '', name: '' });
+    const { offline } = this;
+    this.events = new IncomingEvents(
+      context.events,
+      journal.domain ?? { uuid: '', name: '' },
+      offline ? journal.createdAt : undefined,
+    );
     this.#persistence = new Persistence({
       configs: context.configs,
       events: this.events,
@@ -82,12 +93,17 @@ export class Incoming {
       retryMs: context.timers.retryMs,
       persist: (record) => this.#document.write({ record }),
       askSource: () => askSource(context, this.journal.record, this.log),
-      guest: { cont: () => this.#cont(), look: () => this.#look(), kill: () => this.#kill() },
-      lease: leasePort(
-        context,
-        () => this.journal,
-        () => this.#stillMine(),
-      ),
+      guest: offline ? noGuest : { cont: () => this.#cont(), look: () => this.#look(), kill: () => this.#kill() },
+      lease: offline
+        ? noLease(
+            () => this.journal,
+            () => this.#stillKept(),
+          )
+        : leasePort(
+            context,
+            () => this.journal,
+            () => this.#stillMine(),
+          ),
       conclude: (record) => this.#conclude(record),
       changed: (state) => this.#tell(state),
     });
@@ -95,6 +111,11 @@ export class Incoming {
 
   get journal(): IncomingJournal {
     return this.#document.value;
+  }
+
+  /** Whether a definition comes in, and no guest. */
+  get offline(): boolean {
+    return isOffline(this.journal.flags);
   }
 
   /** Takes charge of the QEMU that was started for this migration, or was found again after a restart. */
@@ -161,6 +182,14 @@ export class Incoming {
     this.#watch = new StreamWatch(this.#context, stream, (code, detail) => this.#failStream(code, detail));
   }
 
+  /** Of an offline migration: whoever prepared it has to finish it in the time that a stream has to begin. */
+  armOffline(): void {
+    const { clock, timers } = this.#context;
+    this.#patience = clock.after(timers.attachMs, () =>
+      this.#abort('migration-timeout', `it was not finished within ${timers.attachMs / 1_000} s`),
+    );
+  }
+
   /** Uses the ticket of a direct stream up. Throws `ticket-invalid`, also when no stream is waited for. */
   redeem(ticket: string): void {
     if (this.#stream === null || this.#guest === null)
@@ -198,6 +227,7 @@ export class Incoming {
     if (this.journal.concluded) {
       // Concluded, and not taken over yet when the earlier life of this agent ended.
       if (ours && this.journal.record.decision === 'committed') this.#handover.begin(domain.uuid, () => undefined);
+      if (await this.#waitsForHandover(domain.uuid)) this.#handover.begin(domain.uuid, () => this.#forgetArrival(domain.uuid));
       return;
     }
     if (ours) {
@@ -225,7 +255,7 @@ export class Incoming {
   /** Before this life of the agent takes any request: an earlier one may have ended while it was about to start QEMU. */
   async forgetUnstarted(): Promise<void> {
     const { domain, concluded } = this.journal;
-    if (domain === null || concluded) return;
+    if (domain === null || concluded || this.offline) return;
     const { guestHost } = this.#context;
     if ((await guestHost.statuses.read(domain.uuid)) !== null) return;
     await disposeUnstarted(guestHost, parseDomain(domain.xml), { migrated: true });
@@ -265,6 +295,8 @@ export class Incoming {
   async finish(permit: Permit, signal: AbortSignal): Promise<void> {
     this.live.enter('finish', 'destination');
     if (this.migration.record.decision === 'open') await this.#persistBefore(signal);
+    // Of an offline migration what is kept is all there is, and the permit of its source says the same.
+    if (this.offline) await this.migration.dispatch({ t: 'qemu-loaded' });
     await this.migration.dispatch({ t: 'finish', permit });
     await this.migration.untilDecidedOrHeld(signal);
     if (isFinal(this.migration.record)) await Promise.race([this.#kept, this.migration.concluded()]);
@@ -272,6 +304,7 @@ export class Incoming {
 
   async #persistBefore(signal: AbortSignal): Promise<void> {
     try {
+      await this.#refuseOccupied();
       await this.#persistence.keep();
     } catch (thrown) {
       const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'finish' });
@@ -280,6 +313,15 @@ export class Incoming {
       await this.wantAbort('the configuration could not be kept', signal);
       throw error;
     }
+  }
+
+  /**
+   * Of an offline migration nothing stands for its domain here since Prepare: a start that was let in before its note of arrival was there is
+   * seen now at the latest. Throws what Prepare throws.
+   */
+  async #refuseOccupied(): Promise<void> {
+    const { domain, record } = this.journal;
+    if (this.offline && domain !== null) await refuseDuplicate(this.#context, record.key, parseDomain(domain.xml));
   }
 
   /** Finish(cancelled), an abort-unless-committed question, a lost session: the wish starts the hold rule. */
@@ -328,6 +370,7 @@ export class Incoming {
   domain(): FinishReply['domain'] {
     const { domain, record } = this.journal;
     if (domain === null) return null;
+    if (this.offline) return { uuid: domain.uuid, name: domain.name, state: 'shutoff', reason: 'unknown' };
     const paused = record.mode === 'paused';
     return { uuid: domain.uuid, name: domain.name, state: paused ? 'paused' : 'running', reason: paused ? 'user' : 'migrated' };
   }
@@ -366,7 +409,10 @@ export class Incoming {
     this.#abort(code, detail);
   }
 
-  #abort(code: 'stream-failed' | 'stream-silent' | 'session-lost' | 'migration-cancelled', detail: string): void {
+  #abort(
+    code: 'stream-failed' | 'stream-silent' | 'session-lost' | 'migration-cancelled' | 'migration-timeout',
+    detail: string,
+  ): void {
     const name = this.journal.domain?.name ?? this.journal.record.key.id;
     this.#error ??= new VmferryError(code, `The incoming migration of ${name}: ${detail}.`, { side: 'destination' });
     this.log.warn('the migration is to be aborted', { reason: detail });
@@ -427,13 +473,22 @@ export class Incoming {
     return onDisk?.record.decision === 'committing' && this.#context.holdsLock() && this.#guest?.alive === true;
   }
 
+  /** The same of an offline migration, before `committed`: the configuration is there, also when somebody has removed it since. */
+  async #stillKept(): Promise<boolean> {
+    await this.#persistence.ensure();
+    const onDisk = await this.#context.journals.read(keyName(this.journal.record.key));
+    return onDisk?.record.decision === 'committing' && this.#context.holdsLock();
+  }
+
   async #conclude(record: OutcomeRecord): Promise<void> {
     this.#untieSession();
     await this.#starting;
     this.#watch?.stop();
+    this.#patience?.cancel();
     if (record.decision === 'committed') await this.#concludeCommitted(record);
     else await this.#giveBack(record);
-    if (this.journal.domain !== null) await this.#context.arrivals.remove(this.journal.domain.uuid);
+    if (this.journal.domain !== null && !hasArrivedOffline(this.journal))
+      await this.#context.arrivals.remove(this.journal.domain.uuid);
     await this.#document.write({ concluded: true, finishedAt: this.#context.clock.wall().toISOString() });
     this.#tell(this.migration.state);
     this.#context.metrics.ended(this.live.value);
@@ -460,7 +515,17 @@ export class Incoming {
         await this.#guest.announce().catch((error: unknown) => this.log.warn('the guest could not be announced', { error }));
     }
     this.#stream?.release();
-    this.#handover.begin(domain.uuid, () => this.#guest?.handOver());
+    this.#handover.begin(domain.uuid, () => (this.offline ? this.#forgetArrival(domain.uuid) : this.#guest?.handOver()));
+  }
+
+  /** Concluded in an earlier life of this agent, and the source-agent of this host has not said yet that it knows the definition. */
+  async #waitsForHandover(uuid: string): Promise<boolean> {
+    if (!hasArrivedOffline(this.journal)) return false;
+    return (await this.#context.arrivals.read(uuid))?.nonce === this.journal.record.key.nonce;
+  }
+
+  async #forgetArrival(uuid: string): Promise<void> {
+    await this.#context.arrivals.remove(uuid);
   }
 
   /** Aborted or unknown: QEMU's exit is proven, then everything it held here is given back. The source's files keep their labels. */

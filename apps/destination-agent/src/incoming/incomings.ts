@@ -27,7 +27,7 @@ import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { readBeginCookie } from './begin-cookie.js';
 import { Incoming } from './incoming.js';
-import type { IncomingJournal } from './incoming-journal.js';
+import { hasArrivedOffline, type IncomingJournal } from './incoming-journal.js';
 import { prepare } from './prepare.js';
 import type { PrepareBody, PrepareStep } from './prepare-request.js';
 import { askPermit } from './source-question.js';
@@ -78,8 +78,10 @@ export class Incomings {
   /** An earlier life of this agent may have ended between the note and the record, or between the decision and the note. */
   async #forgetArrivals(): Promise<void> {
     const { arrivals } = this.#context;
-    for (const { name: uuid, value: key } of await arrivals.list())
-      if (this.#byKey.get(keyName(key))?.journal.concluded !== false) await arrivals.remove(uuid);
+    for (const { name: uuid, value: key } of await arrivals.list()) {
+      const journal = this.#byKey.get(keyName(key))?.journal;
+      if (journal === undefined || (journal.concluded && !hasArrivedOffline(journal))) await arrivals.remove(uuid);
+    }
   }
 
   /** Each migration goes on from its record. Resolves when all have been looked at. */

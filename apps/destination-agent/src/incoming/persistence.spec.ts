@@ -125,3 +125,14 @@ describe('the configuration of a domain that comes in', () => {
     },
   );
 });
+
+it('S31: OFFLINE: one that somebody has removed before the commit is written again, and one that is there is left alone', async () => {
+  const life = disk.life();
+  await life.keep();
+  disk.config = null;
+  await life.ensure();
+  expect(disk.config).toBe(ours);
+  disk.config = '<theirs/>';
+  await life.ensure();
+  expect(disk.config).toBe('<theirs/>');
+});

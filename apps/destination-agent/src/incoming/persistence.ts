@@ -49,6 +49,13 @@ export class Persistence {
     return this.#kept;
   }
 
+  /** The same when somebody may have removed it since. */
+  async ensure(): Promise<void> {
+    const { domain } = this.#ports.journal();
+    if (domain !== null && (await this.#ports.configs.read(domain.uuid)) === null) this.#kept = null;
+    await this.keep();
+  }
+
   async #keep(): Promise<void> {
     const { domain } = this.#ports.journal();
     if (domain?.persist !== true) return;

@@ -10,15 +10,18 @@ import {
 import { VmferryError } from '@vmferry/errors';
 import {
   type Binding,
+  checkOffline,
   keyName,
   type MigrationFlags,
   type MigrationKey,
   type Protocol,
   parseFlags,
+  refuseOfflineIn,
   unbound,
 } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 import { readBeginCookie } from './begin-cookie.js';
+import { hasArrivedOffline } from './incoming-journal.js';
 
 /** Which of the four Prepares it is: the two of v3 bring Begin's cookie, the two of v2 bring none (S21). */
 export interface PrepareStep {
@@ -49,6 +52,7 @@ export async function acceptPrepare(
 ): Promise<AcceptedPrepare> {
   const key = { id, nonce: body.nonce };
   const flags = readFlags(context, body, transport);
+  refuseOfflineIn(protocol, flags);
   if (body.session !== undefined) context.sessions.require(body.session);
   const original = parseDomain(body.xml);
   const binding = protocol === 'v3' ? readBeginCookie(context, key, original, body.cookie ?? '') : unbound;
@@ -65,9 +69,10 @@ export async function acceptPrepare(
   };
 }
 
-/** The flags, and whether the stream can come the way that they and the body say. */
+/** The flags, and whether the stream can come the way that they and the body say; offline there is none, and nothing may be said of it. */
 export function readFlags(context: DestinationContext, body: PrepareBody, transport: 'direct' | 'tunnelled'): MigrationFlags {
   const flags = parseFlags(body.flags ?? []);
+  checkOffline(flags, body);
   checkTransport(context, flags, transport);
   if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
   return flags;
@@ -97,22 +102,24 @@ function checkTransport({ relay, host }: DestinationContext, flags: MigrationFla
   }
 }
 
-/** A domain of this name or uuid that is active here, or whose migration is not decided, is in the way. */
+/**
+ * A domain of this name or uuid that is active here, or whose migration is not decided or not taken over yet, is in the way, and so is another one
+ * that is defined under this name or uuid.
+ */
 export async function refuseDuplicate(
   context: DestinationContext,
   key: MigrationKey,
   definition: DomainDefinition,
 ): Promise<void> {
+  await refuseArrived(context, key, definition);
+  await refuseLeaving(context, definition);
   for (const { value: status } of await context.guestHost.statuses.list()) {
     if (status.uuid !== definition.uuid && status.name !== definition.name) continue;
     const same = `${status.name} (${status.uuid})`;
     if (status.migration !== null && status.migration.nonce !== key.nonce) {
       const journal = await context.journals.read(keyName(status.migration));
       if (status.owner === 'destination' && journal?.record.decision === 'committed') {
-        throw new VmferryError(
-          'handover-pending',
-          `The domain ${same} has just arrived on ${context.host.hostName} and is being taken over; try again.`,
-        );
+        throw justArrived(context, same);
       }
       throw new VmferryError(
         'in-doubt',
@@ -133,4 +140,25 @@ export async function refuseDuplicate(
         : `The name ${config.name} belongs to domain ${config.uuid} on ${context.host.hostName}.`;
     throw new VmferryError('domain-exists', detail);
   }
+}
+
+/** By an offline migration whose definition the source-agent of this host does not know yet. */
+async function refuseArrived(context: DestinationContext, key: MigrationKey, { uuid, name }: DomainDefinition): Promise<void> {
+  const arrival = await context.arrivals.read(uuid);
+  if (arrival === null || arrival.nonce === key.nonce) return;
+  const journal = await context.journals.read(keyName(arrival));
+  if (journal !== null && hasArrivedOffline(journal)) throw justArrived(context, `${name} (${uuid})`);
+}
+
+/** Two hosts that sent each other one definition, each to forget its own, would both be without it at the end. */
+async function refuseLeaving({ leaving, host }: DestinationContext, { uuid, name }: DomainDefinition): Promise<void> {
+  const migration = await leaving.read(uuid);
+  if (migration === null) return;
+  const detail = `The definition of domain ${name} (${uuid}) is leaving ${host.hostName} by migration ${migration.id}, which is not decided yet.`;
+  throw new VmferryError('in-doubt', detail, { data: { migrationId: migration.id } });
+}
+
+function justArrived({ host }: DestinationContext, domain: string): VmferryError {
+  const detail = `The domain ${domain} has just arrived on ${host.hostName} and is being taken over; try again.`;
+  return new VmferryError('handover-pending', detail);
 }

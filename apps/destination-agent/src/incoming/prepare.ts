@@ -4,16 +4,19 @@ import { formatDomain, graphicsOf } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, startGuest } from '@vmferry/guest';
 import { enableMigrationCapabilities } from '@vmferry/hypervisor';
+import { isOffline } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
 import { Incoming } from './incoming.js';
 import type { IncomingJournal } from './incoming-journal.js';
+import { answerOffline } from './offline.js';
 import { type AcceptedPrepare, acceptPrepare, type PrepareBody, type PrepareStep } from './prepare-request.js';
 import { IncomingStream, type StreamOffer } from './stream.js';
 
 /**
  * Prepare and PrepareTunnel of both protocols (S8, S42: one way for all). In order: everything is checked, the record is written `open`, QEMU is started
- * paused with `-incoming defer`, the stream is offered. When a later part fails, the record becomes `aborted` before the error is told.
+ * paused with `-incoming defer`, the stream is offered. When a later part fails, the record becomes `aborted` before the error is told. Offline
+ * there is neither QEMU nor stream: the open record is all.
  */
 export async function prepare(
   context: DestinationContext,
@@ -31,13 +34,15 @@ export async function prepare(
   await context.faults('D2');
   try {
     if (accepted.session !== null) incoming.tie(accepted.session);
-    const reply = await incoming.starting(start(context, accepted, incoming, step.transport));
+    const reply = await incoming.starting(
+      incoming.offline ? wait(context, accepted, incoming) : start(context, accepted, incoming, step.transport),
+    );
     await context.faults('D9');
     return reply;
   } catch (thrown) {
     const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'prepare' });
     const also = (later: unknown) => error.suppress(later, context.clock.wall());
-    await context.auditor.startFailed(auditedOf(accepted.definition, undefined), 'migrated').catch(also);
+    if (!incoming.offline) await context.auditor.startFailed(auditedOf(accepted.definition, undefined), 'migrated').catch(also);
     await incoming.failPrepare(error).catch(also);
     throw error;
   }
@@ -58,7 +63,8 @@ async function openRecord(
       key,
       decision: 'open',
       ...binding,
-      mode: flags.has('PAUSED') ? 'paused' : 'run',
+      // A definition that comes in offline is committed the way a paused guest is: nobody runs it.
+      mode: flags.has('PAUSED') || isOffline(flags) ? 'paused' : 'run',
       reason: null,
     },
     createdAt: context.clock.wall().toISOString(),
@@ -81,6 +87,13 @@ async function openRecord(
     finishedAt: null,
   };
   return journal;
+}
+
+/** Offline: what Prepare answers is journalled, and the time for Finish runs. */
+async function wait(context: DestinationContext, accepted: AcceptedPrepare, incoming: Incoming): Promise<PrepareReply> {
+  const reply = await answerOffline(context, accepted, (answer) => incoming.keepAnswer(answer));
+  incoming.armOffline();
+  return reply;
 }
 
 /**

@@ -65,6 +65,10 @@ const finishProblems = [
   'same-host',
   'permit-invalid',
   'persist-failed',
+  // Of an offline migration, whose domain may have come to be in the way since Prepare.
+  'domain-exists',
+  'in-doubt',
+  'handover-pending',
   'migration-aborted',
   'migration-cancelled',
   'migration-undecided',
@@ -73,6 +77,7 @@ const finishProblems = [
   'stream-failed',
   'stream-silent',
   'session-lost',
+  'migration-timeout',
   'monitor-failed',
   'monitor-timeout',
   'guest-gone',

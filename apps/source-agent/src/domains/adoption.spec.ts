@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { DomainStatuses } from '@vmferry/host-state';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DomainConfigs, DomainStatuses } from '@vmferry/host-state';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runningAgent } from '../testing/running-agent.js';
@@ -33,13 +33,13 @@ beforeAll(async () => {
 });
 afterAll(() => agent.end());
 
-const decided = (decision: string) =>
+const decided = (decision: string, { id, nonce } = key, flags?: string[]) =>
   writeFileSync(
-    join(agent.folder, `state/migrations/${key.id}.${key.nonce}.incoming.json`),
-    JSON.stringify({ version: 1, name: `${key.id}.${key.nonce}`, document: { record: { decision } } }),
+    join(agent.folder, `state/migrations/${id}.${nonce}.incoming.json`),
+    JSON.stringify({ version: 1, name: `${id}.${nonce}`, document: { record: { decision }, flags } }),
   );
-const adopt = async (migration: object = key) =>
-  (await request(agent.url).post('/v1/adoptions').send({ uuid, migration }).expect(200)).body.adopted;
+const adopt = async (migration: object = key, of = uuid) =>
+  (await request(agent.url).post('/v1/adoptions').send({ uuid: of, migration }).expect(200)).body.adopted;
 
 describe('Adoption', () => {
   it.each(['open', 'committing', 'aborted', 'unknown'])('a record that says %s gives no guest away', async (decision) => {
@@ -68,4 +68,26 @@ describe('Adoption', () => {
     const stops = readFileSync(join(agent.folder, 'state/source-agent.audit'), 'utf8').match(/op=stop reason=crashed/g);
     expect(stops).toHaveLength(1);
   });
+});
+
+it('S31: OFFLINE: a committed record makes the definition known, as long as its note of arrival says that it has to be', async () => {
+  const [idle, offline] = ['44444444-4444-4444-8444-444444444444', { id: 'm3', nonce: 'c'.repeat(32) }];
+  const xml = domainXml.replace(uuid, idle).replace('come', 'idle');
+  const state = join(agent.folder, 'state');
+  const note = join(state, 'run', idle, 'incoming.json');
+  const configs = new DomainConfigs({ dir: join(state, 'domains'), report: () => undefined });
+  const known = async () => (await request(agent.url).get(`/v1/domains/${idle}`)).body;
+  await configs.write(idle, xml);
+  mkdirSync(dirname(note));
+  writeFileSync(note, JSON.stringify({ version: 1, name: idle, document: offline }));
+  decided('committing', offline, ['OFFLINE']);
+  expect([await adopt(offline, idle), (await known()).code]).toEqual([false, 'domain-not-found']);
+  decided('committed', offline, ['OFFLINE']);
+  expect(await adopt(offline, idle)).toBe(true);
+  expect(await known()).toMatchObject({ name: 'idle', state: 'shutoff', persistent: true });
+  await configs.write(idle, xml.replace('</name>', '</name><title>newer</title>'));
+  rmSync(note);
+  expect(await adopt(offline, idle)).toBe(true);
+  const { body } = await request(agent.url).get(`/v1/domains/${idle}/xml`);
+  expect(body.xml, 'what it was taken over as').not.toContain('newer');
 });

@@ -5,7 +5,8 @@ import type { Domains } from './domains.js';
 
 /**
  * Adoption: the source-agent of the destination host takes over what has arrived. It pulls, on a notice and at its start: the record
- * must say `committed`, then the owner in the status document is changed in one atomic write, and only then it connects to QEMU.
+ * must say `committed`, then the owner in the status document is changed in one atomic write, and only then it connects to QEMU. Of an offline
+ * migration there is no guest: it takes note of the definition that the destination-agent has written.
  */
 export class Adoption {
   readonly #context: SourceContext;
@@ -22,6 +23,7 @@ export class Adoption {
     for (const { value: status } of await this.#context.guestHost.statuses.list()) {
       if (status.owner === 'destination' && status.migration !== null) await this.adopt(status.uuid, status.migration);
     }
+    for (const { name: uuid, value: key } of await this.#context.arrivals.list()) await this.adopt(uuid, key);
   }
 
   /** True when the domain is this agent's, now or already; one adoption of a domain at a time. */
@@ -34,7 +36,9 @@ export class Adoption {
   }
 
   async #adopt(uuid: string, key: MigrationKey): Promise<boolean> {
-    if ((await this.#context.incomingDecision(key)) !== 'committed') return false;
+    const record = await this.#context.incomingRecord(key);
+    if (record?.decision !== 'committed') return false;
+    if (record.offline) return this.#takeDefinition(uuid, key);
     const { statuses } = this.#context.guestHost;
     const status = await statuses.read(uuid);
     // No status document: it was adopted before, and has ended since.
@@ -45,6 +49,17 @@ export class Adoption {
     if (status.migration?.nonce !== key.nonce) return false;
     await statuses.adopt(uuid);
     return this.#take(uuid);
+  }
+
+  /** Without its note of arrival it was taken before, and what the configuration is by now is this agent's own. */
+  async #takeDefinition(uuid: string, { nonce }: MigrationKey): Promise<boolean> {
+    const { arrivals, configs, log } = this.#context;
+    if ((await arrivals.read(uuid))?.nonce !== nonce) return true;
+    const config = await configs.read(uuid);
+    if (config === null) return true;
+    const { name, state } = await this.#domains.takeDefinition(uuid, config);
+    log.info('a definition was taken over', { domain: name, uuid, ...state });
+    return true;
   }
 
   async #take(uuid: string): Promise<boolean> {

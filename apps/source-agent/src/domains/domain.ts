@@ -20,6 +20,8 @@ import type { SourceContext } from '../context.js';
 /** What a migration that has this domain in hand is told and asked. */
 export interface DomainMigration {
   readonly id: string;
+  /** It is offline and not decided: the definition has to stay as it is. */
+  readonly movesDefinition: boolean;
   /** Asks to cancel; throws `past-point-of-no-return` when the destination has committed. */
   cancel(by: string): Promise<void>;
   /** QEMU's exit is proven. True when the migration sees to what the guest held here. */

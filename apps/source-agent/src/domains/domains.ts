@@ -92,12 +92,13 @@ export class Domains {
   }
 
   async #refuseArriving(ref: string): Promise<void> {
-    const { guestHost, incomingDecision, host } = this.#context;
+    const { guestHost, incomingRecord, host } = this.#context;
     for (const { value: status } of await guestHost.statuses.list()) {
       if (!answersTo(status, ref)) continue;
       // One that is this agent's by its document already, and is not in its hands, is just being taken over.
       const { owner, migration } = status;
-      if (owner === 'destination' && (migration === null || (await incomingDecision(migration)) !== 'committed')) continue;
+      if (owner === 'destination' && (migration === null || (await incomingRecord(migration))?.decision !== 'committed'))
+        continue;
       const detail = `The domain ${ref} has just arrived on ${host.hostName} and is being taken over; try again.`;
       throw new VmferryError('handover-pending', detail);
     }
@@ -127,6 +128,7 @@ export class Domains {
     const settled = await this.#lifecycle.settle(definition);
     return this.#inTurn(async () => {
       this.#refuseClash(definition.name, definition.uuid);
+      refuseMoving(this.#byUuid.get(definition.uuid));
       await this.#context.configs.write(definition.uuid, settled);
       const domain = this.#byUuid.get(definition.uuid) ?? this.#add({ config: null, live: settled });
       domain.redefine(settled);
@@ -164,9 +166,20 @@ export class Domains {
     return domain;
   }
 
+  /** The configuration is on disk and told of: the destination-agent of this host has brought it, by an offline migration. */
+  async takeDefinition(uuid: string, config: string): Promise<Domain> {
+    return this.#inTurn(() => {
+      const domain = this.#byUuid.get(uuid) ?? this.#add({ config, live: null });
+      domain.setConfig(config);
+      this.#context.departures.delete(uuid);
+      return domain;
+    });
+  }
+
   async undefine(domain: Domain): Promise<void> {
     if (domain.config === null)
       throw new VmferryError('domain-not-found', `The domain ${domain.name} is transient: it has no configuration to remove.`);
+    refuseMoving(domain);
     // Throws while a status document that cannot be read is kept: a guest that may run must not be forgotten.
     await this.#context.guestHost.statuses.read(domain.uuid);
     await this.#context.configs.remove(domain.uuid);
@@ -245,6 +258,15 @@ export class Domains {
       );
     }
   }
+}
+
+/** What an offline migration moves is the definition itself: until the record has decided, nobody changes or removes it. */
+function refuseMoving(domain: Domain | undefined): void {
+  if (domain?.migration?.movesDefinition !== true) return;
+  const { name, migration } = domain;
+  throw new VmferryError('already-migrating', `The definition of domain ${name} is being migrated, by ${migration.id}.`, {
+    data: { migrationId: migration.id },
+  });
 }
 
 /** By uuid or by name, as virsh takes either. */

@@ -11,6 +11,7 @@ import {
   startGuest,
 } from '@vmferry/guest';
 import type { SourceContext } from '../context.js';
+import { refuseIncoming } from './arriving.js';
 import { Autodestroy } from './autodestroy.js';
 import { refuseElsewhere } from './departures.js';
 import type { Domain } from './domain.js';
@@ -45,7 +46,7 @@ export class Lifecycle {
       if (tied !== null) this.#autodestroy.require(tied);
       if (domain.guest !== null) throw activeAlready(domain, domain.guest.alive);
       domain.refuseUndecided();
-      await this.#refuseIncoming(domain);
+      await refuseIncoming(this.#context, domain);
       if (force !== true) await refuseElsewhere(this.#context, domain);
       await this.#boot(domain, paused, () => tied !== null && this.#autodestroy.tie(domain, tied));
     });
@@ -55,7 +56,7 @@ export class Lifecycle {
   async attach(domain: Domain, qemu: Pick<ForeignQemu, 'pid' | 'monitor'>, principal: string): Promise<void> {
     const { guestHost, auditor, locks } = this.#context;
     await this.#asJob(domain, 'modify', principal, async () => {
-      await this.#refuseIncoming(domain);
+      await refuseIncoming(this.#context, domain);
       const examined = await examineQemu(guestHost, { definition: domain.definition, ...qemu });
       const guest = await attachGuest(guestHost, examined);
       try {
@@ -142,18 +143,6 @@ export class Lifecycle {
       await domain.end({ state: 'shutoff', reason: 'failed' }, null).catch(also);
       throw error;
     }
-  }
-
-  /** A guest of this uuid that is coming in here, or waits to be taken over, is not to be started beside. */
-  async #refuseIncoming({ uuid, name }: Domain): Promise<void> {
-    const { guestHost, arrivals, incomingDecision } = this.#context;
-    const status = await guestHost.statuses.read(uuid);
-    const arrival = await arrivals.read(uuid);
-    const decision = arrival === null ? null : await incomingDecision(arrival);
-    if (status === null && decision !== 'open' && decision !== 'committing') return;
-    const migrationId = status?.migration?.id ?? arrival?.id ?? 'unknown';
-    const detail = `The domain ${name} takes part in migration ${migrationId} on this host; see what it says.`;
-    throw new VmferryError('in-doubt', detail, { data: { migrationId } });
   }
 
   async #asJob(

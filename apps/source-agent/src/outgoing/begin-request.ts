@@ -4,9 +4,10 @@ import { checkSupported, checkTargetDefinition, formatDomain, parseDomain } from
 import { VmferryError } from '@vmferry/errors';
 import { resourcesOf } from '@vmferry/guest';
 import { encodeLockState } from '@vmferry/locking';
-import { type MigrationFlags, type MigrationKey, type Permit, parseFlags, permitDigest } from '@vmferry/migration';
+import { isOffline, type MigrationFlags, type MigrationKey, type Permit, parseFlags, permitDigest } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
+import { offlineChecks } from './offline-begin.js';
 
 /** A Begin whose every part was read and accepted; nothing has happened yet. */
 export interface AcceptedBegin {
@@ -18,8 +19,8 @@ export interface AcceptedBegin {
 }
 
 /** Reads and checks a Begin in full, before any side effect. */
-export function acceptBegin(context: SourceContext, domain: Domain, body: BeginRequest): AcceptedBegin {
-  for (const check of beginChecks(context, domain, body)) check();
+export async function acceptBegin(context: SourceContext, domain: Domain, body: BeginRequest): Promise<AcceptedBegin> {
+  for (const check of beginChecks(context, domain, body)) await check();
   return {
     domain,
     flags: flagsOf(domain, body),
@@ -31,8 +32,10 @@ export function acceptBegin(context: SourceContext, domain: Domain, body: BeginR
 
 /** What has to hold before a Begin, each by itself: acting stops at the first that throws, a check is told of all. */
 export function beginChecks(context: SourceContext, domain: Domain, body: BeginRequest): (() => unknown)[] {
+  const flags = () => flagsOf(domain, body);
+  if (isOffline(body.flags ?? [])) return [() => refuseMigrating(domain), ...offlineChecks(context, domain, { flags, body })];
   return [
-    () => refuseWithoutRelay(context, flagsOf(domain, body)),
+    () => refuseWithoutRelay(context, flags()),
     () => refuseInactive(domain),
     () => refuseMigrating(domain),
     () => domain.refuseUndecided(),
@@ -41,10 +44,10 @@ export function beginChecks(context: SourceContext, domain: Domain, body: BeginR
   ];
 }
 
-/** A guest that was paused ends paused, whatever the flags (requirements, the outcome matrix). */
+/** A guest that was paused ends paused, whatever the flags (requirements, the outcome matrix). Offline none is let go at all. */
 function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
   const flags = new Set(parseFlags(body.flags ?? []));
-  if (domain.state.state === 'paused') flags.add('PAUSED');
+  if (domain.state.state === 'paused' && !isOffline(flags)) flags.add('PAUSED');
   return flags;
 }
 
@@ -54,6 +57,10 @@ function refuseWithoutRelay({ relay, host }: SourceContext, flags: MigrationFlag
 }
 
 function refuseInactive(domain: Domain): void {
+  if (domain.guest === null && !domain.hasProcess && domain.config !== null) {
+    const detail = `The domain ${domain.name} is not active; with OFFLINE and PERSIST_DEST its definition alone is migrated.`;
+    throw new VmferryError('domain-not-running', detail);
+  }
   domain.activeGuest();
   const { state } = domain.state;
   if (state === 'running' || state === 'paused') return;
@@ -90,8 +97,9 @@ export function targetXmlOf(domain: Domain, xml: string | undefined): string {
 /** Begin's cookie: who the source is, the lease as it is held, and the digest of the permit (handover rule 1). */
 export async function beginCookie(context: SourceContext, domain: Domain, key: MigrationKey, permit: Permit): Promise<string> {
   const { host, locks } = context;
-  const { state } = await locks.inquire(domain.uuid, resourcesOf(domain.uuid));
-  const leases = encodeLockState(state);
+  // Of a domain that is not active nobody holds a lease; a driver with state knows how its last owner has left it.
+  const asked = domain.guest !== null || locks.usesState;
+  const leases = asked ? encodeLockState((await locks.inquire(domain.uuid, resourcesOf(domain.uuid))).state) : null;
   const cookie = encodeCookie({
     name: domain.name,
     uuid: domain.uuid,

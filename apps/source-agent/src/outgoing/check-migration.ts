@@ -3,10 +3,11 @@ import type { BeginRequest, CheckFinding, CheckPrepareReply, CreateMigration, Mi
 import { formatDomain } from '@vmferry/domain';
 import { Findings, VmferryError } from '@vmferry/errors';
 import { measureDirtyRate } from '@vmferry/hypervisor';
+import { isOffline } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { beginChecks, beginCookie, targetXmlOf } from './begin-request.js';
-import { forecastOf } from './forecast.js';
+import { forecastOf, offlineForecast } from './forecast.js';
 import { beginOf, downtimeMsMaxDefault, type Outgoings } from './outgoings.js';
 import { limitSecondsOf } from './patience.js';
 import { refuseBadDestination } from './peer-to-peer.js';
@@ -24,15 +25,17 @@ export async function checkMigration(
   const findings = new Findings();
   const begin = beginOf(body);
   findings.of(() => body.id === undefined || outgoings.refuseTaken(body.id));
-  for (const check of beginChecks(context, domain, begin)) findings.of(check);
+  for (const check of beginChecks(context, domain, begin)) await findings.later(async () => check());
   const targetXml = findings.of(() => targetXmlOf(domain, body.xml)) ?? formatDomain(domain.definition);
   const [prepared, dirtyRate] = await Promise.all([
     askDestination(context, domain, body, { begin, targetXml }, findings),
     dirtyRateOf(context, domain),
   ]);
-  const forecast = forecastOf({ ...basisOf(domain, body), ...dirtyRate, ...bandwidthOf(outgoings, body, dirtyRate.missing) });
+  const basis = { ...basisOf(domain, body), ...dirtyRate, ...bandwidthOf(outgoings, body, dirtyRate.missing) };
+  const offline = isOffline(body.flags ?? []);
+  const forecast = offline ? offlineForecast(basis) : forecastOf(basis);
   const blockers = [...findings.errors.map((error) => blockerOf(error, 'source')), ...(prepared?.blockers ?? [])];
-  const warnings = [...warningsOf(context, domain, body, forecast), ...(prepared?.warnings ?? [])];
+  const warnings = [...(offline ? [] : warningsOf(context, domain, body, forecast)), ...(prepared?.warnings ?? [])];
   return { ok: blockers.length === 0, blockers, warnings, forecast };
 }
 

@@ -13,6 +13,16 @@ export interface ForecastBasis {
   readonly missing: string | null;
 }
 
+/** Nothing is sent, nobody stands still: the durable writes at both hosts are all that it takes. */
+export function offlineForecast({
+  memoryBytes,
+  downtimeMsMax,
+}: Pick<ForecastBasis, 'memoryBytes' | 'downtimeMsMax'>): MigrationForecast {
+  const basis = { memoryBytes, dirtyRateBytesPerSec: null, bandwidthBytesPerSec: null, downtimeMsMax };
+  const reason = 'It is offline: its definition goes over, and no memory is sent.';
+  return { durationMs: null, downtimeMs: 0, converges: true, reason, basis };
+}
+
 type Figures = Pick<MigrationForecast, 'durationMs' | 'downtimeMs' | 'converges' | 'reason'>;
 
 /**

@@ -1,6 +1,6 @@
 import type { MigrationResource } from '@vmferry/api';
 import { toProblem, type VmferryError } from '@vmferry/errors';
-import type { SourceState } from '@vmferry/migration';
+import { isOffline, type SourceState } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
 
@@ -92,6 +92,10 @@ function stateOf(journal: OutgoingJournal, state: SourceState): MigrationResourc
 /** In the words of a reader who sees both hosts. */
 function guestOf(journal: OutgoingJournal, state: SourceState, hostName: string): MigrationResource['guest'] {
   const where = journal.destinationHost ?? 'the destination';
+  if (isOffline(journal.flags)) {
+    const runningOn = state.journal.stage === 'lost' ? 'unknown' : 'none';
+    return { runningOn, detail: definitionOf(journal, state, hostName, where) };
+  }
   switch (state.journal.stage) {
     case 'begun':
     case 'performing':
@@ -120,6 +124,30 @@ function guestOf(journal: OutgoingJournal, state: SourceState, hostName: string)
         runningOn: state.answer === 'unknown' ? 'unknown' : 'none',
         detail: `Its QEMU ended on ${hostName} during the migration.`,
       };
+  }
+}
+
+/** Offline nobody runs: what there is to tell is where the definition is. */
+function definitionOf(
+  { flags }: OutgoingJournal,
+  { journal: { stage }, answer }: SourceState,
+  hostName: string,
+  where: string,
+): string {
+  switch (stage) {
+    case 'begun':
+    case 'performing':
+      return `Offline: its definition is on ${hostName} until ${where} is asked to keep it.`;
+    case 'permitted':
+      return `Offline: its definition is on ${hostName}; the record on ${where} decides whether it is there too.`;
+    case 'resuming':
+    case 'stayed':
+      return `Offline: its definition has stayed on ${hostName}.`;
+    case 'leaving':
+    case 'left':
+      return `Offline: its definition is on ${where}${flags.includes('UNDEFINE_SOURCE') ? '' : `, and on ${hostName} still`}.`;
+    case 'lost':
+      return `Offline: its definition was gone on ${hostName} before the record on ${where} said committed: it says ${answer ?? 'nothing'}.`;
   }
 }
 

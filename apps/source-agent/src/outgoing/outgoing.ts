@@ -6,6 +6,7 @@ import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
 import {
   type Answer,
   hasEnded,
+  isOffline,
   isUndecided,
   keyName,
   type MigrationKey,
@@ -23,14 +24,15 @@ import type { Domain, DomainMigration } from '../domains/domain.js';
 import { FarRecord } from './far-record.js';
 import { GuestStop } from './guest-stop.js';
 import { jobProgressOf } from './job-progress.js';
+import { type Moving, movingDefinition, movingGuest } from './moving.js';
+import { OfflineSending } from './offline-sending.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
 import { OutgoingMigration } from './outgoing-migration.js';
 import { firstResource, resourceOf } from './outgoing-resource.js';
 import type { Overdue } from './patience.js';
 import { type AcceptedPerform, acceptPerform, type PerformOf, readCookie } from './perform-request.js';
 import { permitCookie } from './permit-cookie.js';
-import { runOnHere } from './rollback.js';
-import { Sending } from './sending.js';
+import { type Sender, Sending } from './sending.js';
 import type { TransferEnd } from './transfer.js';
 
 /** Told when a migration is over and tidied. */
@@ -54,7 +56,8 @@ export class Outgoing implements DomainMigration {
   readonly #journal: KeptDocument<OutgoingJournal>;
   readonly #record: FarRecord;
   readonly #stop: GuestStop;
-  readonly #sending: Sending;
+  readonly #sending: Sender;
+  readonly #moving: Moving;
   #downtimeMs: number | null = null;
   #untieSession: () => void = () => undefined;
   #error: VmferryError | null = null;
@@ -71,17 +74,19 @@ export class Outgoing implements DomainMigration {
     this.#owner = owner;
     this.log = context.log.child({ migrationId: journal.machine.key.id, side: 'source' });
     this.live = new LiveMigration(context.clock, firstResource(context, journal));
+    const offline = isOffline(journal.flags);
+    this.#moving = offline ? movingDefinition(context, domain) : movingGuest(context, domain, this.log);
     const ports = {
       clock: context.clock,
       log: this.log,
       retryMs: context.retryMs,
       persist: (machine: SourceJournal) => this.#persist(machine),
-      look: () => this.#lookAtQemu(),
+      look: () => this.#moving.look(),
       cancelQemu: () => this.#sending.cancel(),
       ask: (abortUnlessCommitted: boolean) => this.#record.ask(abortUnlessCommitted),
       driveFinish: () => this.#record.driveFinish(),
       leave: () => this.#leave(),
-      resume: (machine: SourceJournal) => runOnHere(context, domain, machine, this.log),
+      resume: (machine: SourceJournal) => this.#moving.goOn(machine),
       destroyQemu: () => domain.end({ state: 'shutoff', reason: 'destroyed' }, 'destroyed'),
       acknowledge: () => {
         this.#acknowledged = this.#record.acknowledge();
@@ -95,15 +100,22 @@ export class Outgoing implements DomainMigration {
     };
     const { key, permit, resumeOnRollback } = journal.machine;
     this.machine = restored
-      ? OutgoingMigration.restore(journal.machine, domain.hasProcess ? 'alive' : 'gone', ports)
+      ? OutgoingMigration.restore(journal.machine, this.#moving.look(), ports)
       : OutgoingMigration.begin({ key, permit, resumeOnRollback }, ports);
     const parts = { context, domain, log: this.log, journal: this.#journal, machine: this.machine };
     this.#record = new FarRecord({ ...parts, onResumed: (msAgo) => this.noteResumed(msAgo) });
     this.#stop = new GuestStop(parts);
+    const sent = { ...parts, record: this.#record, cancelWanted: () => this.machine.state.cancelWanted };
+    if (offline) {
+      this.#sending = new OfflineSending({
+        ...sent,
+        refuseUnlessMine: () => this.#moving.refuseUnlessMine(),
+        onCancelled: () => this.#tellFailure(),
+      });
+      return;
+    }
     this.#sending = new Sending({
-      ...parts,
-      record: this.#record,
-      cancelWanted: () => this.machine.state.cancelWanted,
+      ...sent,
       onProgress: (progress) => this.#report(progress),
       onOverdue: (overdue) => this.#overdue(overdue),
       onEndOfFollowed: (end) => this.#endFollowed(end),
@@ -112,6 +124,11 @@ export class Outgoing implements DomainMigration {
 
   get id(): string {
     return this.#journal.value.machine.key.id;
+  }
+
+  get movesDefinition(): boolean {
+    const { stage } = this.machine.journal;
+    return isOffline(this.#journal.value.flags) && stage !== 'leaving' && !hasEnded(this.machine.journal);
   }
 
   get key(): MigrationKey {
@@ -131,7 +148,7 @@ export class Outgoing implements DomainMigration {
   async open(): Promise<void> {
     try {
       await this.#journal.write({});
-      await this.domain.activeGuest().update({ migration: { ...this.key, role: 'source' } });
+      await this.#moving.mark(this.key);
       await this.#context.faults('S1');
     } catch (thrown) {
       this.#untieSession();
@@ -146,6 +163,7 @@ export class Outgoing implements DomainMigration {
   async #withdraw(): Promise<void> {
     const { guest } = this.domain;
     if (guest !== null && guest.status.migration !== null) await guest.update({ migration: null });
+    await this.#moving.unmark(this.key);
     await this.#journal.remove();
   }
 
@@ -176,7 +194,8 @@ export class Outgoing implements DomainMigration {
   }
 
   get #performOf(): PerformOf {
-    return { domain: this.domain, key: this.key, protocol: this.#journal.value.protocol };
+    const { protocol, flags } = this.#journal.value;
+    return { domain: this.domain, key: this.key, protocol, offline: isOffline(flags) };
   }
 
   /** Finish's cookie, in Confirm: it decides nothing, but one of another migration is a mistake worth telling. */
@@ -256,7 +275,7 @@ export class Outgoing implements DomainMigration {
     if (stage === 'leaving' || stage === 'left') {
       throw new VmferryError(
         'past-point-of-no-return',
-        `The migration ${this.id} has committed: the guest runs on the destination.`,
+        `The migration ${this.id} has committed: the domain is the destination's.`,
       );
     }
     if (hasEnded(this.machine.journal)) return;
@@ -269,6 +288,7 @@ export class Outgoing implements DomainMigration {
 
   /** Changes the limits while it runs; they are kept for a Perform that is still to come. */
   async steer(parameters: MigrationParameters): Promise<void> {
+    if (isOffline(this.#journal.value.flags)) return this.#sending.steer(parameters);
     const { bandwidthMibPerSec, downtimeMsMax } = parameters;
     const timeouts = { ...this.#journal.value.timeouts, ...parameters.timeouts };
     const bandwidthBytesPerSec =
@@ -316,12 +336,7 @@ export class Outgoing implements DomainMigration {
   /** The source's word to the hold rule, from the journal and a look at QEMU at this moment. */
   evidence(): EvidenceReply {
     const { storeId } = this.#context.host;
-    return { storeId, ...wordOf(this.machine.journal, this.#lookAtQemu()) };
-  }
-
-  /** Asks the kernel, not an event that may still be on its way: the other side may give up its copy on the answer. */
-  #lookAtQemu(): 'alive' | 'gone' {
-    return this.domain.hasProcess ? 'alive' : 'gone';
+    return { storeId, ...wordOf(this.machine.journal, this.#moving.look()) };
   }
 
   /** When QEMU's RESUME on the destination was, on this host's clock; with the STOP here it makes the downtime. */
@@ -386,7 +401,7 @@ export class Outgoing implements DomainMigration {
   async recover(): Promise<void> {
     const phase = this.live.value.phase;
     this.#stop.follow();
-    if (this.#lookAtQemu() === 'gone' && this.machine.state.qemu === 'alive') await this.machine.dispatch({ t: 'qemu-gone' });
+    if (this.#moving.look() === 'gone' && this.machine.state.qemu === 'alive') await this.machine.dispatch({ t: 'qemu-gone' });
     this.noteError(
       new VmferryError('migration-failed', `The source agent was restarted during ${phase} of migration ${this.id}.`, {
         side: 'source',
@@ -423,7 +438,7 @@ export class Outgoing implements DomainMigration {
   async #tellFailure(): Promise<void> {
     const { guest } = this.domain;
     if (guest?.qmp.closed === true) await guest.exited;
-    const event = { t: this.#lookAtQemu() === 'gone' ? 'qemu-gone' : 'perform-failed' } as const;
+    const event = { t: this.#moving.look() === 'gone' ? 'qemu-gone' : 'perform-failed' } as const;
     // A step that cannot be journalled is logged and brought again by dispatch itself.
     await this.machine.dispatch(event).catch(() => undefined);
   }
@@ -507,8 +522,7 @@ export class Outgoing implements DomainMigration {
     if (stage === 'lost' && domain.guest !== null && !domain.guest.alive) {
       await domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
     }
-    const { guest } = domain;
-    if (guest?.alive === true && guest.status.migration?.nonce === this.key.nonce) await guest.update({ migration: null });
+    await this.#moving.unmark(this.key);
     if (domain.migration === this) domain.setMigration(null);
     await domain.reconcile();
     const { handle } = this.#job;

@@ -16,7 +16,17 @@ import type {
   PermitRequest,
 } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
-import { hasEnded, keyName, type MigrationFlags, type Protocol, parseFlags, phaseOf, stepArguments } from '@vmferry/migration';
+import {
+  hasEnded,
+  isOffline,
+  keyName,
+  type MigrationFlags,
+  type Protocol,
+  parseFlags,
+  phaseOf,
+  refuseOfflineIn,
+  stepArguments,
+} from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import { noteDeparture } from '../domains/departures.js';
@@ -86,10 +96,21 @@ export class Outgoings {
       domain.setMigration(outgoing);
       const since = new Date(journal.createdAt);
       const phase = phaseOf(journal.machine.stage);
-      if (domain.guest !== null && domain.jobs.active === null) domain.jobs.adoptAsync('migration-out', phase, since);
+      const held = domain.guest !== null || isOffline(journal.flags);
+      if (held && domain.jobs.active === null) domain.jobs.adoptAsync('migration-out', phase, since);
     }
+    await this.#forgetLeavings();
     for (const path of await this.#context.journals.unreadable())
       this.#context.log.error('a journal waits to be mended: its guest is not run here until then', { path });
+  }
+
+  /** An earlier life of this agent may have ended between the note of a definition that leaves and its journal, or behind the journal's end. */
+  async #forgetLeavings(): Promise<void> {
+    const { leaving } = this.#context;
+    for (const { name: uuid, value: key } of await leaving.list()) {
+      const outgoing = this.#byKey.get(keyName(key));
+      if (outgoing === undefined || isOver(outgoing)) await leaving.remove(uuid);
+    }
   }
 
   /** Each migration that has not ended goes on from its stage, as soon as its guest answers or is known to have ended. */
@@ -135,7 +156,7 @@ export class Outgoings {
     this.refuseTaken(id);
     const domain = await this.#domains.ofOrArriving(body.domain);
     const begin = beginOf(body);
-    const accepted = acceptBegin(this.#context, domain, begin);
+    const accepted = await acceptBegin(this.#context, domain, begin);
     const { version: destination, protocol } = await refuseBadDestination(this.#context, body);
     if (left.aborted)
       throw new VmferryError('migration-cancelled', `The request for migration ${id} was withdrawn before it began.`);
@@ -165,7 +186,7 @@ export class Outgoings {
     parseFlags(body.flags ?? []);
     const known = this.#byId.get(id);
     if (known !== undefined) return this.#answerAgain(known, body);
-    const accepted = acceptBegin(this.#context, await this.#domains.ofOrArriving(body.domain), body);
+    const accepted = await acceptBegin(this.#context, await this.#domains.ofOrArriving(body.domain), body);
     refusePeerToPeer(accepted.flags);
     const as = {
       protocol: 'v3',
@@ -199,14 +220,14 @@ export class Outgoings {
    * the destination fetches that, and what it comes to is read in its record. Until `taken` is called nothing has happened.
    */
   async perform2(id: string, body: Perform2Request, principal: string, taken: () => void): Promise<Perform2Reply> {
-    parseFlags(body.flags ?? []);
+    refuseOfflineIn('v2', parseFlags(body.flags ?? []));
     this.refuseTaken(id);
-    const { nonce, domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, session } = body;
-    const begin = { domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, session };
+    const { nonce, domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, timeouts, session } = body;
+    const begin = { domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, timeouts, session };
     const domain = await this.#domains.ofOrArriving(ref);
-    const accepted = acceptBegin(this.#context, domain, begin);
+    const accepted = await acceptBegin(this.#context, domain, begin);
     refusePeerToPeer(accepted.flags);
-    const perform = acceptPerform(this.#context, { domain, key: { id, nonce }, protocol: 'v2' }, body);
+    const perform = acceptPerform(this.#context, { domain, key: { id, nonce }, protocol: 'v2', offline: false }, body);
     const outgoing = await this.#begin(id, begin, accepted, {
       protocol: 'v2',
       nonce,
@@ -305,7 +326,7 @@ export class Outgoings {
       const release = protectedFromBegin ? null : await domain.jobs.begin('modify', owner);
       const handle = protectedFromBegin ? await domain.jobs.beginAsync('migration-out', owner) : null;
       try {
-        return await this.#open(id, body, acceptBegin(this.#context, domain, body), as);
+        return await this.#open(id, body, await acceptBegin(this.#context, domain, body), as);
       } catch (thrown) {
         if (handle !== null) await domain.jobs.endAsync(handle);
         throw thrown;

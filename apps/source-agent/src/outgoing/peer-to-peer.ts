@@ -1,7 +1,16 @@
 import type { BeginReply, CreateMigration, FinishReply, PerformReply, PrepareReply, VersionReply } from '@vmferry/api';
 import { checkSides, type DestinationAgentClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
-import { coordinate, type Protocol, type StepName, type Steps, stepArguments } from '@vmferry/migration';
+import {
+  coordinate,
+  isOffline,
+  type Protocol,
+  refuseOfflineIn,
+  refuseSendingWishes,
+  type StepName,
+  type Steps,
+  stepArguments,
+} from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Outgoing } from './outgoing.js';
 import { beginReplyOf } from './outgoing-journal.js';
@@ -24,16 +33,19 @@ const finishWaitMs = 120_000;
 /**
  * What can be known of a destination before anything happens: that it answers, which protocol it makes of this migration (S20), that it is
  * not this very host (S46), and that its stream is not a stranger's. Throws `peer-unreachable`, `peer-nonsense`, `peer-protocol`,
- * `same-host`, `forbidden`.
+ * `same-host`, `forbidden`; `invalid-argument` for an offline migration that is told how its stream is to go.
  */
 export async function refuseBadDestination(
   context: SourceContext,
-  { destination: url, uri }: Destination,
+  { destination: url, uri, listenAddress, flags = [] }: CreateMigration,
 ): Promise<{ version: VersionReply; protocol: Protocol }> {
+  if (isOffline(flags)) refuseSendingWishes({ uri, listenAddress });
   if (uri !== undefined) context.peers.refuseForeignStream(uri, url);
   const version = await context.destinationAgent(url).version();
   const { host, protocols } = context;
-  return { version, protocol: checkSides({ app: 'source-agent', protocols: [...protocols.offered], ...host }, version) };
+  const protocol = checkSides({ app: 'source-agent', protocols: [...protocols.offered], ...host }, version);
+  refuseOfflineIn(protocol, flags);
+  return { version, protocol };
 }
 
 /** Peer-to-peer: this agent takes the steps of both sides, with the same coordinator that a managing client has (S41). */

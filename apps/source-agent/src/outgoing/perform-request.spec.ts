@@ -34,8 +34,12 @@ const cookieWith = (change: { peer?: Partial<CookiePeer>; stream?: Partial<Cooki
     }),
   );
 
-const accept = (body: { uri?: string; cookie?: string }, peers: string[] = []) =>
-  acceptPerform(contextWith(peers), { domain, key, protocol: 'v3' }, { nonce: key.nonce, cookie: cookieWith(), ...body });
+const accept = (body: { uri?: string; cookie?: string }, peers: string[] = [], offline = false) =>
+  acceptPerform(
+    contextWith(peers),
+    { domain, key, protocol: 'v3', offline },
+    { nonce: key.nonce, cookie: cookieWith(), ...body },
+  );
 
 describe('S32: the stream of a Perform', () => {
   it('is the one of the cookie, or the same under another name', () => {
@@ -77,9 +81,15 @@ describe('S32: the stream of a Perform', () => {
   it('with a list of peers goes to one of them or to the host of the record', () => {
     const uri = 'http://fast.example:9/v1/migrations/m1/stream';
     expect(accept({}, ['http://10.0.0.2:7802']).stream).toEqual(stream);
-    expect(accept({ uri }, ['http://10.0.0.2:7802', 'http://fast.example']).stream.url).toBe(uri);
+    expect(accept({ uri }, ['http://10.0.0.2:7802', 'http://fast.example']).stream?.url).toBe(uri);
     expect(() => accept({ uri }, ['http://10.0.0.2:7802'])).toThrow(expect.objectContaining({ code: 'forbidden' }));
     const elsewhere = cookieWith({ stream: { url: 'http://evil.example/v1/migrations/m1/stream' } });
     expect(() => accept({ cookie: elsewhere }, ['http://10.0.0.2:7802'])).toThrow(expect.objectContaining({ code: 'forbidden' }));
   });
+});
+
+it('S31: an offline one names the record and needs no stream; nothing may be said of one', () => {
+  expect(accept({}, [], true)).toMatchObject({ peer, stream: null });
+  const uri = 'http://fast.example:9/v1/migrations/m1/stream';
+  expect(() => accept({ uri }, [], true)).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
 });

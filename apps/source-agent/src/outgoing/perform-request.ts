@@ -2,7 +2,7 @@ import { agentUrl, type Perform2Request, type PerformRequest, streamUri } from '
 import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
 import type { SpiceServer } from '@vmferry/hypervisor';
-import { type MigrationKey, type Protocol, parseFlags, stepArguments } from '@vmferry/migration';
+import { type MigrationKey, type Protocol, parseFlags, refuseSendingWishes, stepArguments } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 
 /** What Prepare's cookie must be of. */
@@ -10,12 +10,14 @@ export interface PerformOf {
   readonly domain: { readonly name: string; readonly uuid: string };
   readonly key: MigrationKey;
   readonly protocol: Protocol;
+  readonly offline: boolean;
 }
 
 /** A Perform whose every part was read and accepted; nothing has happened yet. */
 export interface AcceptedPerform {
   readonly peer: CookiePeer;
-  readonly stream: CookieStream;
+  /** Null when it is offline: nothing streams. */
+  readonly stream: CookieStream | null;
   readonly bandwidthMibPerSec: number | undefined;
   /** Where SPICE clients go on: on the host that the cookie of Prepare names (S30). Null for any other display, and none. */
   readonly display: SpiceServer | null;
@@ -27,22 +29,23 @@ export function acceptPerform(context: SourceContext, of: PerformOf, body: Perfo
   parseFlags(body.flags ?? []);
   const { hostName, graphics, vmferry } = readCookie(context, of, body.cookie);
   const { peer, stream } = vmferry ?? {};
-  if (peer === undefined || peer.role !== 'destination' || stream === undefined) {
+  if (of.offline) refuseSendingWishes(body);
+  if (peer === undefined || peer.role !== 'destination' || (stream === undefined && !of.offline)) {
     throw new VmferryError('cookie-malformed', 'The cookie of Prepare names no destination agent or no stream.');
   }
-  for (const [what, url, schema] of [
-    ['destination agent', peer.url, agentUrl],
-    ['stream', stream.url, streamUri],
-  ] as const) {
-    if (schema.safeParse(url).success) continue;
-    throw new VmferryError('cookie-malformed', `The cookie of Prepare names a ${what} that nobody connects to: ${url}.`);
-  }
+  refuseBadUrl('destination agent', peer.url, agentUrl);
+  if (stream !== undefined) refuseBadUrl('stream', stream.url, streamUri);
   return {
     peer,
-    stream: { ...stream, url: streamUrl(context, peer, stream, body.uri) },
+    stream: stream === undefined || of.offline ? null : { ...stream, url: streamUrl(context, peer, stream, body.uri) },
     bandwidthMibPerSec: body.bandwidthMibPerSec,
     display: graphics?.type === 'spice' ? { hostName, ...graphics } : null,
   };
+}
+
+function refuseBadUrl(what: string, url: string, schema: typeof agentUrl): void {
+  if (schema.safeParse(url).success) return;
+  throw new VmferryError('cookie-malformed', `The cookie of Prepare names a ${what} that nobody connects to: ${url}.`);
 }
 
 /** A cookie of this migration from the other host. */

@@ -26,8 +26,20 @@ interface Parts {
   readonly onEndOfFollowed: (end: TransferEnd) => Promise<void>;
 }
 
+/** What Perform does to bring over what a migration moves. */
+export interface Sender {
+  /** Whether memory is being sent, or was. */
+  readonly begun: boolean;
+  send(accepted: AcceptedPerform): Promise<TransferEnd>;
+  resume(): void;
+  follow(): Promise<void>;
+  cancel(): Promise<void>;
+  pause(): Promise<void>;
+  steer(parameters: MigrationParameters): Promise<void>;
+}
+
 /** The sending of the guest's memory, from the opening of its channel to QEMU's terminal status. */
-export class Sending {
+export class Sending implements Sender {
   readonly #parts: Parts;
   #transfer: Transfer | null = null;
 
@@ -45,6 +57,7 @@ export class Sending {
     // Nobody is connected to on the word of a cookie alone: the record that it names has to know the migration first (threats, row 6).
     await record.refuseUnlessOpen(peer);
     const { transport, machine } = journal.value;
+    if (stream === null) throw new VmferryError('internal', `The migration ${machine.key.id} has no stream to send to.`);
     const channel = await openChannel(context, transport, machine.key.id, stream);
     try {
       await this.#makeReady(bandwidthMibPerSec);

@@ -39,7 +39,7 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       permission: 'operate',
       body: createDomain,
       reply: { status: 201, schema: domainResource },
-      problems: [...new Set([...xmlProblems, ...startProblems])],
+      problems: [...new Set([...xmlProblems, ...startProblems, 'already-migrating' as const])],
       handler: async (ctx) => {
         const { xml, transient, ...wish } = ctx.body;
         let domain: Domain | null = null;
@@ -59,7 +59,7 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       permission: 'operate',
       params,
       reply: { status: 204 },
-      problems: ['domain-not-found', 'state-unreadable', 'state-unwritable'],
+      problems: ['domain-not-found', 'already-migrating', 'state-unreadable', 'state-unwritable'],
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
         await audited(ctx, 'DELETE', `/v1/domains/${domain.uuid}`, () => domains.undefine(domain));

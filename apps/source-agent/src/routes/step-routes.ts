@@ -25,6 +25,7 @@ const confirmWaitMs = 60_000;
 export const beginProblems: ErrorCode[] = [
   'domain-not-found',
   'domain-not-running',
+  'domain-running',
   'domain-busy',
   'already-migrating',
   'in-doubt',
@@ -45,6 +46,7 @@ export const beginProblems: ErrorCode[] = [
   'too-many-requests',
   'lease-unavailable',
   'step-mismatch',
+  'state-unreadable',
   'state-unwritable',
 ];
 

@@ -85,6 +85,7 @@ function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, recor
     peers: new Peers({ peer: [] }),
     events,
     arrivals: state.arrivals,
+    leaving: state.leaving,
     departures: new Map(),
     guestHost,
     journals: new DocumentStore({
@@ -106,7 +107,7 @@ function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, recor
         outcome: () => Promise.resolve(outcome()),
         acknowledge: () => Promise.resolve(),
       }) as unknown as DestinationAgentClient,
-    incomingDecision: () => Promise.resolve(null),
+    incomingRecord: () => Promise.resolve(null),
     retryMs: 100,
     sessionTtlSeconds: 15,
   };

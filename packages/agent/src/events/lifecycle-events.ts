@@ -57,9 +57,10 @@ export class LifecycleEvents implements Subscribable<LifecycleEventDocument> {
     }
   }
 
-  /** The events of a domain since it was last started here, that event first; none when it never was. */
-  lifeOf(uuid: string): readonly LifecycleEventDocument[] {
+  /** The events of a domain since it was last started here, that event first, none when it never was; or since a time that is given. */
+  lifeOf(uuid: string, since?: string): readonly LifecycleEventDocument[] {
     const all = this.#options.kept.kept.filter(({ domain }) => domain.uuid === uuid);
+    if (since !== undefined) return all.filter(({ at }) => at >= since);
     const start = all.findLastIndex(({ event }) => event === 'started');
     return start === -1 ? [] : all.slice(start);
   }

@@ -225,6 +225,16 @@ describe('a managed migration', () => {
     expect(doubles.bodies.finish).toMatchObject({ flags: ['PAUSED'], destinationName: 'web2' });
   });
 
+  it.each([
+    ['begin', ['v3', 'v2']],
+    ['perform2', ['v2']],
+  ])('gives the source its limits, with %s', async (step, protocols) => {
+    const doubles = agents({ sourceVersion: { protocols: ['v3', 'v2'] }, destinationVersion: { protocols } });
+    const limits = { downtimeMsMax: 200, bandwidthMibPerSec: 8, timeouts: { totalSeconds: 30, action: 'pause' as const } };
+    await managed(doubles, { request: { ...request, ...limits } }).migration.run();
+    expect(doubles.bodies[step]).toMatchObject(limits);
+  });
+
   it('S27: a failed Perform is the error; Finish asks for an abort and Confirm for a look at the record', async () => {
     const doubles = agents({
       source: { perform: async () => Promise.reject(new VmferryError('migration-failed', 'the stream broke')) },

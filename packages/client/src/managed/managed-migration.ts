@@ -1,5 +1,5 @@
 import { VmferryError } from '@vmferry/errors';
-import { type Coordination, coordinate, type Protocol, type StepName } from '@vmferry/migration';
+import { type Coordination, coordinate, type Protocol, refuseOfflineIn, type StepName } from '@vmferry/migration';
 import { type Clock, type Random, systemRandom } from '@vmferry/seams';
 import type { CallOptions } from '../caller.js';
 import type { DestinationEnd, SourceEnd } from './ends.js';
@@ -53,6 +53,7 @@ export class ManagedMigration {
     const [atSource, atDestination] = await Promise.all([source.version(call), destination.version(call)]);
     const protocol = checkSides(atSource, atDestination);
     const { flags, ...rest } = this.#options.request;
+    refuseOfflineIn(protocol, flags);
     const request = { ...rest, flags: protocol === 'v3' ? sourceFlags(flags, atSource) : flags };
     const sourceSession = await this.#hold('source', source);
     try {

@@ -72,11 +72,12 @@ export class ManagedStepsV2 implements Steps<Begun, PrepareReply, Perform2Reply,
   async perform({ nonce, flags }: Begun, { cookie, uri }: PrepareReply): Promise<Perform2Reply> {
     throwIfCancelled(this.#o);
     const { source, request, sessions, call } = this.#o;
-    const { id, domain, downtimeMsMax } = request;
+    const { id, domain, downtimeMsMax, timeouts } = request;
     const body = {
       ...commonOf(request, nonce),
       ...(uri === null ? {} : { uri }),
       ...(downtimeMsMax === undefined ? {} : { downtimeMsMax }),
+      ...(timeouts === undefined ? {} : { timeouts }),
       domain,
       cookie,
       flags,

@@ -1,6 +1,6 @@
 import type { BeginReply, FinishReply, MigrationTimeouts, PerformReply, PrepareReply } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
-import type { ConfirmedOutcome, Steps } from '@vmferry/migration';
+import { type ConfirmedOutcome, isOffline, type Steps } from '@vmferry/migration';
 import type { CallOptions } from '../caller.js';
 import type { DestinationEnd, SourceEnd } from './ends.js';
 import { destinationFlags } from './preconditions.js';
@@ -41,9 +41,9 @@ export class ManagedSteps implements Steps<BeginReply, PrepareReply, PerformRepl
 
   begin(): Promise<BeginReply> {
     const { source, request, sessions, call } = this.#o;
-    const { id, domain, flags, destinationName, xml, bandwidthMibPerSec, downtimeMsMax } = request;
-    const body = { domain, flags: [...flags], destinationName, xml, bandwidthMibPerSec, downtimeMsMax, session: sessions.source };
-    return source.begin(id, body, call);
+    const { id, domain, flags, destinationName, xml, bandwidthMibPerSec, downtimeMsMax, timeouts } = request;
+    const limits = { bandwidthMibPerSec, downtimeMsMax, timeouts };
+    return source.begin(id, { domain, flags: [...flags], destinationName, xml, ...limits, session: sessions.source }, call);
   }
 
   async prepare(begun: BeginReply): Promise<PrepareReply> {
@@ -61,7 +61,7 @@ export class ManagedSteps implements Steps<BeginReply, PrepareReply, PerformRepl
     const prepared = await (tunnelled
       ? destination.prepareTunnel(request.id, body, call)
       : destination.prepare(request.id, body, call));
-    throwUnlessReached(prepared, tunnelled);
+    if (!isOffline(begun.flags)) throwUnlessReached(prepared, tunnelled);
     return prepared;
   }
 

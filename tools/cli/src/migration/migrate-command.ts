@@ -21,6 +21,7 @@ import { addTimeoutOptions, type TimeoutOptions, timeoutsOf } from './timeout-op
 
 export interface MigrateOptions extends TimeoutOptions {
   readonly live?: true;
+  readonly offline?: true;
   readonly p2p?: true;
   readonly managed?: true;
   readonly tunnelled?: true;
@@ -40,7 +41,7 @@ export interface MigrateOptions extends TimeoutOptions {
 
 const exitCodesHelp = `
 Exit codes:
-  0    the guest runs on the destination
+  0    the guest runs on the destination; with --offline, its definition is there
   1    it failed or was cancelled, and the guest is safe on the source
   2    the command line cannot be read
   3    the outcome is not known or a guest is held: a person must look
@@ -50,11 +51,11 @@ Exit codes:
 export function addMigrateCommand(program: Command, room: Room): Command {
   const command = program
     .command('migrate')
-    .summary('move a running guest to another host')
+    .summary('move a running guest, or with --offline a definition, to another host')
     .description(
-      'Moves a running guest to the host of another destination-agent and waits for the end. By default the source-agent drives (--p2p) and the memory goes through the tunnel (--tunnelled).',
+      'Moves a running guest to the host of another destination-agent and waits for the end. By default the source-agent drives (--p2p) and the memory goes through the tunnel (--tunnelled). With --offline only the definition of a domain that is not active is moved.',
     )
-    .argument('<domain>', 'name or uuid of a running domain', domainOf)
+    .argument('<domain>', 'name or uuid of a running domain; with --offline, of one that is not active', domainOf)
     .argument('<dest-url>', "base URL of the destination host's destination-agent, such as http://192.0.2.7:7802", destinationUrl)
     .addOption(connectOption("source-agent of the guest's host (default: VMFERRY_URL, else http://127.0.0.1:7801)"))
     .option('--live', 'let the guest run while its memory is sent; without it the guest is paused for the whole transfer')
@@ -67,6 +68,24 @@ export function addMigrateCommand(program: Command, room: Room): Command {
     )
     .addOption(new Option('--tunnelled', 'send the memory through the relays of both hosts (default)').conflicts('direct'))
     .addOption(new Option('--direct', 'send the memory from QEMU to QEMU over one connection').conflicts('tunnelled'))
+    .addOption(
+      new Option(
+        '--offline',
+        'move the definition of a domain that is not active, and nothing else; needs --persistent. Nothing runs, nothing is sent',
+      ).conflicts([
+        'tunnelled',
+        'suspend',
+        'migrateuri',
+        'listenAddress',
+        'bandwidth',
+        'downtime',
+        'timeout',
+        'timeoutPerGib',
+        'stallTimeout',
+        'timeoutAction',
+        'timeoutSuspend',
+      ]),
+    )
     .option('--persistent', 'keep the definition on the destination')
     .option('--undefinesource', 'forget the definition on the source, after success only')
     .option('--suspend', 'leave the guest paused on the destination')
@@ -92,6 +111,7 @@ export function addMigrateCommand(program: Command, room: Room): Command {
       examples(
         'migrate web http://192.0.2.7:7802 --live --persistent --undefinesource',
         'migrate web http://192.0.2.7:7802 --live --managed --direct --bandwidth 512',
+        'migrate web http://192.0.2.7:7802 --offline --persistent --undefinesource',
         'migrate web http://192.0.2.7:7802 --live --json | jq .guest.runningOn',
       ),
     );
@@ -134,10 +154,11 @@ function flagsOf(options: MigrateOptions): FlagName[] {
   const chosen: readonly (readonly [FlagName, boolean])[] = [
     ['LIVE', options.live === true],
     ['PEER2PEER', options.managed !== true],
-    ['TUNNELLED', options.direct !== true],
+    ['TUNNELLED', options.direct !== true && options.offline !== true],
     ['PERSIST_DEST', options.persistent === true],
     ['UNDEFINE_SOURCE', options.undefinesource === true],
     ['PAUSED', options.suspend === true],
+    ['OFFLINE', options.offline === true],
   ];
   return chosen.filter(([, isChosen]) => isChosen).map(([flag]) => flag);
 }

@@ -18,7 +18,8 @@ export function migrationTable(migrations: readonly MigrationResource[]): string
 }
 
 export function migrationFacts(migration: MigrationResource): string {
-  const { guest, mode, parameters, progress, cancel, forceComplete, held, error } = migration;
+  const { guest, mode, progress, cancel, forceComplete, held, error } = migration;
+  const offline = migration.flags.includes('OFFLINE');
   return factsText([
     ['Id', migration.id],
     ['Domain', `${migration.domain.name} (${migration.domain.uuid})`],
@@ -30,11 +31,9 @@ export function migrationFacts(migration: MigrationResource): string {
     ['Outcome', migration.outcome ?? notAsked(migration)],
     ['Source', sideText(migration.source)],
     ['Destination', sideText(migration.destination)],
-    ['Mode', `${mode.driver}, ${mode.transport}`],
+    ['Mode', `${mode.driver}, ${offline ? 'offline' : mode.transport}`],
     ['Flags', migration.flags.join(', ') || 'none'],
-    ['Bandwidth', parameters.bandwidthBytesPerSec === null ? 'unlimited' : rateText(parameters.bandwidthBytesPerSec)],
-    ['Downtime limit', downtimeLimitText(migration)],
-    ['Timeouts', timeoutsText(migration)],
+    ...(offline ? [] : sendingFacts(migration)),
     ...(forceComplete === null
       ? []
       : [
@@ -50,6 +49,16 @@ export function migrationFacts(migration: MigrationResource): string {
     ['Created', migration.createdAt],
     ['Finished', migration.finishedAt ?? 'no'],
   ]);
+}
+
+/** What limits the sending of memory. */
+function sendingFacts(migration: MigrationResource): [string, string][] {
+  const { bandwidthBytesPerSec } = migration.parameters;
+  return [
+    ['Bandwidth', bandwidthBytesPerSec === null ? 'unlimited' : rateText(bandwidthBytesPerSec)],
+    ['Downtime limit', downtimeLimitText(migration)],
+    ['Timeouts', timeoutsText(migration)],
+  ];
 }
 
 export function timeoutsText({ timeouts }: MigrationResource): string {

@@ -73,6 +73,13 @@ describe('the summary', () => {
     expect(summaryText(unknown)).toContain('downtime not measured');
   });
 
+  it('of an offline one says where the definition is', () => {
+    const detail = 'Offline: its definition is on host-b, and on host-a still.';
+    const domain = { ...succeeded.domain, destinationName: 'web2' };
+    const moved = { ...succeeded, domain, flags: ['OFFLINE'], guest: { runningOn: 'none' as const, detail }, progress: null };
+    expect(summaryText(moved)).toBe('web2: succeeded after 1.23 s; its definition is on host-b, and on host-a still\n');
+  });
+
   it.each([
     [
       'a failure',

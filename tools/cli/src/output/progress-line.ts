@@ -72,7 +72,8 @@ export function summaryText(migration: MigrationResource): string {
 
 function summaryLines(migration: MigrationResource): string[] {
   const { domain, guest, held, progress, outcome } = migration;
-  const name = domain.destinationName === domain.name || guest.runningOn !== 'destination' ? domain.name : domain.destinationName;
+  const moved = guest.runningOn === 'destination' || (isOffline(migration) && migration.state === 'SUCCEEDED');
+  const name = moved ? domain.destinationName : domain.name;
   return [
     `${name}: ${phaseText(migration)}${tookText(migration)}; ${whereText(migration)}`,
     ...(progress === null
@@ -87,8 +88,12 @@ function summaryLines(migration: MigrationResource): string[] {
   ];
 }
 
-/** The field an operator looks at first. */
-function whereText({ guest, source, destination }: MigrationResource): string {
+const isOffline = ({ flags }: MigrationResource): boolean => flags.includes('OFFLINE');
+
+/** The field an operator looks at first. Offline the agent's own words say where the definition is. */
+function whereText(migration: MigrationResource): string {
+  const { guest, source, destination } = migration;
+  if (isOffline(migration)) return guest.detail.replace(/^Offline: /, '').replace(/\.$/, '');
   const host = { source: source.hostName, destination: destination.hostName, none: null, unknown: null }[guest.runningOn];
   const where = {
     source: 'the guest is on the source',

@@ -1,13 +1,16 @@
-import { readFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ManagedMigration } from '@vmferry/client';
 import { processesOf } from '@vmferry/lab';
+import { systemClock } from '@vmferry/seams';
 import { describe, expect, it } from 'vitest';
 import { auditOf } from '../checks/audit.js';
 import { expectSettled } from '../checks/expect-settled.js';
 import { expectToldOf, marksOf } from '../checks/lifecycle.js';
 import { untilSettled, untilSource, untilStreaming } from '../checks/resources.js';
 import { type FaultCase, strike, titleOf } from '../faults/strike.js';
-import { expectProblem } from '../steps/ask.js';
+import { ask, expectProblem } from '../steps/ask.js';
 import { changedCookie } from '../steps/by-hand.js';
 import { ByHandV2 } from '../steps/by-hand-v2.js';
 import { eventually } from '../world/eventually.js';
@@ -33,6 +36,30 @@ describe('a destination that offers v2 alone', () => {
       expect([source?.protocol, destination?.protocol]).toEqual(['v2', 'v2']);
     }),
   );
+
+  it('S31: has no offline migration, by whichever way', () =>
+    inWorld(async ({ here, there }) => {
+      const uuid = randomUUID();
+      const xml = `<domain type='qemu'><name>idle</name><uuid>${uuid}</uuid><memory unit='KiB'>4096</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
+      await here.sourceClient().createDomain({ xml });
+      const [flags, nonce, domain] = [['OFFLINE', 'PERSIST_DEST'], '0'.repeat(32), uuid];
+      const url = there.destination.url;
+      const asked: [string, string, object][] = [
+        [here.source.url, '/v1/migrations', { domain, destination: url, flags }],
+        [here.source.url, '/v1/migrations/m2/perform2', { domain, nonce, cookie: '', flags }],
+        [url, '/v1/migrations/m2/prepare2', { nonce, xml, flags }],
+      ];
+      for (const [base, path, body] of asked) expectProblem(await ask(base, path, { body }), 422, 'peer-protocol');
+      const ends = { source: here.sourceClient(), destination: there.destinationClient(), clock: systemClock };
+      const managed = new ManagedMigration({ ...ends, request: { id: 'm2', domain, flags } });
+      await expect(managed.run()).rejects.toMatchObject({ code: 'peer-protocol' });
+      expect(
+        [...(await readdir(join(here.stateDir, 'migrations'))), ...(await readdir(join(there.stateDir, 'migrations')))].filter(
+          (file) => file.startsWith('m2.'),
+        ),
+      ).toEqual([]);
+      await here.sourceClient().undefineDomain(uuid);
+    }));
 
   it('S21, S22: by hand: no cookie in and none out; paused on the source until it has read the record by itself', () =>
     inWorld(async (world) => {

@@ -28,7 +28,8 @@ async function everything(world: World): Promise<unknown> {
   };
 }
 
-async function everythingOf(host: Host): Promise<unknown> {
+/** What a request that is refused must not change on a host. */
+export async function everythingOf(host: Host): Promise<unknown> {
   const [{ domains }, outgoing, incoming] = await Promise.all([
     host.sourceClient().domains(),
     host.sourceClient().migrations({ limit: 500 }),

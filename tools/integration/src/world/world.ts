@@ -11,6 +11,7 @@ import {
   type TickListener,
 } from '@vmferry/guest-image';
 import { type AppProcess, Host, processesOf, quickTimers } from '@vmferry/lab';
+import { endProcess } from './end-process.js';
 import { eventually } from './eventually.js';
 import { SmallDisk } from './small-disk.js';
 
@@ -183,13 +184,4 @@ export class World {
 async function linuxFilled(mib: number) {
   const { cmdline, ...files } = await linuxGuest();
   return { ...files, cmdline: `${cmdline} vmferry.fill=${mib}`, memoryKib: 81_920 + mib * 1_024 };
-}
-
-/** It may have ended by itself meanwhile. */
-function endProcess(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // Gone is what it was to be.
-  }
 }
