@@ -7,7 +7,8 @@ import { type ErrorCode, VmferryError } from '@vmferry/errors';
 import { detachSocket, resetOnClose, takeHandle } from '@vmferry/posix';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
-import { Stream, type StreamTimers } from './stream.js';
+import { Bandwidth } from '../pump/index.js';
+import { bytesPerMib, Stream, type StreamTimers } from './stream.js';
 import { Ticket } from './ticket.js';
 
 type CreateStream = z.output<typeof createStream>;
@@ -15,6 +16,8 @@ type CreateStream = z.output<typeof createStream>;
 export interface StreamsOptions {
   readonly runtimeDir: string;
   readonly timers: StreamTimers;
+  /** What all streams together may move in each direction; 0 is no cap. */
+  readonly bandwidthMibPerSec: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly faults: FaultPoints;
@@ -27,6 +30,8 @@ export interface StreamTotals {
   bytesFromPeer: number;
   spliceCalls: number;
   stalls: number;
+  closed: number;
+  failed: number;
 }
 
 const openMax = 64;
@@ -39,13 +44,22 @@ const keepAliveMs = 15_000;
 export class Streams {
   readonly #options: StreamsOptions;
   readonly #folder: string;
+  readonly #bandwidth = new Bandwidth();
   readonly #streams = new Map<string, Stream>();
-  readonly #dropped: StreamTotals = { bytesToPeer: 0, bytesFromPeer: 0, spliceCalls: 0, stalls: 0 };
+  readonly #dropped: StreamTotals = {
+    bytesToPeer: 0,
+    bytesFromPeer: 0,
+    spliceCalls: 0,
+    stalls: 0,
+    closed: 0,
+    failed: 0,
+  };
   /** Places are taken before the first await, so that many requests at once cannot exceed the bound. */
   #openCount = 0;
 
   constructor(options: StreamsOptions) {
     this.#options = options;
+    this.#bandwidth.limit(options.bandwidthMibPerSec * bytesPerMib);
     this.#folder = privateFolder(join(options.runtimeDir, 'streams'));
   }
 
@@ -135,10 +149,20 @@ export class Streams {
 
   #open(request: CreateStream, admission: { ticket: Ticket; expiresMs: number } | null): Promise<Stream> {
     const { random, log, clock, faults, timers } = this.#options;
-    const { migrationId, role } = request;
-    const localPath = join(this.#folder, `${random.hex(8)}.sock`);
-    const streamLog = log.child({ migrationId, side: role });
-    return Stream.open({ id: random.uuid(), migrationId, role, localPath, admission, timers, clock, faults, log: streamLog });
+    const { migrationId, role, bandwidthMibPerSec = null } = request;
+    return Stream.open({
+      id: random.uuid(),
+      migrationId,
+      role,
+      localPath: join(this.#folder, `${random.hex(8)}.sock`),
+      admission,
+      bandwidthMibPerSec,
+      relayBandwidth: this.#bandwidth,
+      timers,
+      clock,
+      faults,
+      log: log.child({ migrationId, side: role }),
+    });
   }
 
   #keep(stream: Stream): void {
@@ -164,7 +188,8 @@ export function armPeer(socket: Socket): void {
   socket.setKeepAlive(true, keepAliveMs);
 }
 
-function addTo(totals: StreamTotals, { counters }: Stream): void {
+function addTo(totals: StreamTotals, { counters, state }: Stream): void {
+  if (state === 'closed' || state === 'failed') totals[state] += 1;
   totals.bytesToPeer += counters.bytesToRemote;
   totals.bytesFromPeer += counters.bytesToLocal;
   totals.spliceCalls += counters.spliceCalls;
