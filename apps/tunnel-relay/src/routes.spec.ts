@@ -17,8 +17,8 @@ const started: { relay: Relay; folder: string }[] = [];
 
 afterEach(async () => {
   for (const { relay, folder } of started.splice(0)) {
+    await relay.streams.drain(0, new AbortController().signal);
     await relay.service.drain();
-    await relay.streams.drain(0);
     expect(readdirSync(join(folder, 'run/streams'))).toEqual([]);
     rmSync(folder, { recursive: true });
   }

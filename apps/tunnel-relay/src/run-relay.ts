@@ -75,9 +75,10 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
   return {
     service: relay.service,
     url,
-    async close() {
-      await relay.streams.drain(settings.drainSeconds * 1_000);
+    finish: (hurry) => relay.streams.drain(settings.drainSeconds * 1_000, hurry),
+    close() {
       lock.release();
+      return Promise.resolve();
     },
   };
 }

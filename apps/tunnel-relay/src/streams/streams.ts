@@ -37,6 +37,7 @@ export interface StreamTotals {
 const openMax = 64;
 const finishedMax = 1_000;
 const connectMs = 10_000;
+const shuttingDown = 'the relay is shutting down';
 /** A peer host that vanished is noticed by probes: they begin after this long without a byte, and ten a second apart decide. */
 const keepAliveMs = 15_000;
 
@@ -56,6 +57,7 @@ export class Streams {
   };
   /** Places are taken before the first await, so that many requests at once cannot exceed the bound. */
   #openCount = 0;
+  #isDraining = false;
 
   constructor(options: StreamsOptions) {
     this.#options = options;
@@ -99,15 +101,26 @@ export class Streams {
     return totals;
   }
 
-  /** Ends what is not streaming at once, and what streams after `graceMs`; resolves when every descriptor is closed. */
-  async drain(graceMs: number): Promise<void> {
+  /**
+   * Ends what is not streaming at once, and what streams after `graceMs` or when `hurry` is aborted; resolves when every descriptor
+   * is closed. From now on no stream is opened, a creation that is under way among them.
+   */
+  async drain(graceMs: number, hurry: AbortSignal): Promise<void> {
+    this.#isDraining = true;
     const open = this.list().filter((stream) => !stream.isOver);
-    for (const stream of open) if (stream.state !== 'streaming') stream.fail('the relay is shutting down');
-    const cut = this.#options.clock.after(graceMs, () => {
-      for (const stream of open) stream.fail(`the relay is shutting down and the stream did not end within ${graceMs} ms`);
-    });
-    await Promise.all(open.map((stream) => stream.over));
-    cut.cancel();
+    const cut = (reason: string) => {
+      for (const stream of open) stream.fail(reason);
+    };
+    for (const stream of open) if (stream.state !== 'streaming') stream.fail(shuttingDown);
+    const timer = this.#options.clock.after(graceMs, () =>
+      cut(`${shuttingDown} and the stream did not end within ${graceMs} ms`),
+    );
+    const hurried = () => cut(`${shuttingDown} and was told a second time not to wait for the stream`);
+    if (hurry.aborted) hurried();
+    hurry.addEventListener('abort', hurried, { once: true });
+    await Promise.all(this.list().map((stream) => stream.over));
+    hurry.removeEventListener('abort', hurried);
+    timer.cancel();
   }
 
   async #awaitPeer(request: Extract<CreateStream, { role: 'destination' }>, publicUrl: string): Promise<StreamResource> {
@@ -166,6 +179,10 @@ export class Streams {
   }
 
   #keep(stream: Stream): void {
+    if (this.#isDraining) {
+      stream.fail(shuttingDown);
+      throw new VmferryError('draining', 'The relay is shutting down and takes no new stream.');
+    }
     this.#streams.set(stream.id, stream);
     void stream.over.then(() => {
       this.#openCount -= 1;
