@@ -263,6 +263,35 @@ describe('attaching', () => {
     await stateOf(b.url, stream.id, 'attached');
   });
 
+  it('a source whose peer takes the connection and says nothing is refused after 10 s, and leaves nothing behind', async () => {
+    let giveUp = () => {};
+    const after = (ms: number, act: () => void) => {
+      if (ms !== 10_000) return systemClock.after(ms, act);
+      giveUp = act;
+      return { cancel: () => undefined };
+    };
+    const silent = net.createServer();
+    const arrived = once(silent, 'connection');
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as net.AddressInfo;
+    const { url } = await relayAt({}, noFaults, { clock: { ...systemClock, after } });
+    const attachUrl = `http://127.0.0.1:${port}/v1/streams/${unknown}/attach`;
+    const made = source(url, { attachUrl, ticket: 'x'.repeat(64) }).then((res) => res);
+    const [connection] = (await arrived) as [net.Socket];
+    const left = once(connection.resume(), 'close');
+    giveUp();
+    const { status, body } = await made;
+    expect([status, body.code, body.detail]).toEqual([
+      502,
+      'peer-unreachable',
+      `${attachUrl} did not take the stream within 10000 ms.`,
+    ]);
+    await left;
+    expect((await request(url).get('/v1/streams')).body.streams).toEqual([]);
+    silent.close();
+  });
+
   it('whose local end does not come fails by the attach timer, on both sides', async () => {
     const b = await relayAt();
     const a = await relayAt({ attachMs: 50 });
