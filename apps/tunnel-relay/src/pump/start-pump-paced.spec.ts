@@ -168,7 +168,10 @@ describe('pumps that share a rate', () => {
     const four = all.map(({ pump }) => pump);
     expect(await partOfCap(four, 16 * mib)).toBeGreaterThan(0.95);
     const { bytes } = await measured(four, 1_000);
-    for (const part of bytes) expect(part / sum(bytes)).toBeCloseTo(0.25, 1);
+    for (const part of bytes) {
+      expect(part / sum(bytes)).toBeGreaterThan(0.2);
+      expect(part / sum(bytes)).toBeLessThan(0.3);
+    }
     const [gone, ...left] = four;
     gone?.abort('one leaves');
     await gone?.ended;
@@ -176,22 +179,15 @@ describe('pumps that share a rate', () => {
   });
 
   it('share what one leaves that has a smaller rate of its own, and it has all of its own', async () => {
-    const sharedBandwidth = bandwidthOf(128 * mib);
-    const slow = await paced({ sharedBandwidth, bandwidth: bandwidthOf(8 * mib) });
+    const sharedBandwidth = bandwidthOf(64 * mib);
+    const slow = await paced({ sharedBandwidth, bandwidth: bandwidthOf(4 * mib) });
     const fast = [];
     for (let count = 0; count < 3; count += 1) fast.push(await paced({ sharedBandwidth }));
     for (const { local, remote } of [slow, ...fast]) pour(local, remote);
     await Promise.all([slow, ...fast].map(({ remote }) => once(remote, 'data')));
-    const { bytes, seconds } = await measured(
-      [slow, ...fast].map(({ pump }) => pump),
-      1_500,
-    );
-    const [ofSlow = 0, ...ofFast] = bytes.map((count) => count / seconds / mib);
-    expect(ofSlow).toBeGreaterThan(7.2);
-    expect(ofSlow).toBeLessThan(8.4);
-    for (const rate of ofFast) expect(rate / sum(ofFast)).toBeCloseTo(1 / 3, 1);
-    expect(sum(ofFast)).toBeLessThan(128 * 1.05 - ofSlow);
-    expect(sum(ofFast)).toBeGreaterThan(64);
+    expect(await partOfCap([slow.pump], 4 * mib)).toBeGreaterThan(0.95);
+    const rest = fast.map(({ pump }) => pump);
+    expect(await partOfCap(rest, 60 * mib)).toBeGreaterThan(0.95);
   });
 
   it('do not wait for one that cannot move', async () => {
