@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import type { VersionReply } from '@vmferry/api';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import { type Authenticator, createService, type Log, Metrics, type Service } from '@vmferry/service';
+import { declareRelayMetrics } from './relay-metrics.js';
 import { streamRoutes, streamUpgrades } from './routes.js';
 import type { StreamTimers } from './streams/stream.js';
 import { Streams } from './streams/streams.js';
@@ -13,6 +14,8 @@ export interface RelayOptions {
   /** How peers reach this relay; without it, where it listens. */
   readonly publicUrl: string | undefined;
   readonly timers: StreamTimers;
+  /** What all streams together may move in each direction; 0 is no cap. */
+  readonly bandwidthMibPerSec: number;
   readonly authenticator: Authenticator;
   /** Whether this process still holds the lock of the state folder. */
   holdsState(): boolean;
@@ -33,7 +36,7 @@ export function createRelay(options: RelayOptions): Relay {
   mkdirSync(options.runtimeDir, { recursive: true, mode: 0o700 });
   const metrics = new Metrics();
   const streams = new Streams(options);
-  declareMetrics(metrics, streams);
+  declareRelayMetrics(metrics, streams);
   let publicUrl = options.publicUrl ?? '';
   const service = createService({
     app: 'tunnel-relay',
@@ -60,25 +63,4 @@ export function createRelay(options: RelayOptions): Relay {
       return { url };
     },
   };
-}
-
-function declareMetrics(metrics: Metrics, streams: Streams): void {
-  const direction = ['to_peer', 'from_peer'] as const;
-  metrics.total('relay_bytes_total', 'Bytes moved, by direction.', { direction }, () => {
-    const { bytesToPeer, bytesFromPeer } = streams.totals();
-    return [
-      { labels: { direction: 'to_peer' }, value: bytesToPeer },
-      { labels: { direction: 'from_peer' }, value: bytesFromPeer },
-    ];
-  });
-  metrics.total('relay_splice_calls_total', 'Calls of splice(2).', {}, () => [
-    { labels: {}, value: streams.totals().spliceCalls },
-  ]);
-  metrics.total('relay_stalls_total', 'Times a receiver took nothing while bytes waited.', {}, () => [
-    { labels: {}, value: streams.totals().stalls },
-  ]);
-  const state = ['waiting', 'attached', 'streaming', 'closed', 'failed'] as const;
-  metrics.gauge('relay_streams', 'Listed streams, by state.', { state }, () =>
-    state.map((name) => ({ labels: { state: name }, value: streams.list().filter((stream) => stream.state === name).length })),
-  );
 }

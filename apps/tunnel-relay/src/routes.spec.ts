@@ -17,14 +17,18 @@ const started: { relay: Relay; folder: string }[] = [];
 
 afterEach(async () => {
   for (const { relay, folder } of started.splice(0)) {
+    await relay.streams.drain(0, new AbortController().signal);
     await relay.service.drain();
-    await relay.streams.drain(0);
     expect(readdirSync(join(folder, 'run/streams'))).toEqual([]);
     rmSync(folder, { recursive: true });
   }
 });
 
-async function relayAt(timers: Partial<RelayOptions['timers']> = {}, faults: RelayOptions['faults'] = noFaults) {
+async function relayAt(
+  timers: Partial<RelayOptions['timers']> = {},
+  faults: RelayOptions['faults'] = noFaults,
+  options: Partial<RelayOptions> = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'vf-relay-'));
   const relay = createRelay({
     host: { hostName: 'h', hostUuid: unknown, storeId: '0'.repeat(32) },
@@ -32,12 +36,14 @@ async function relayAt(timers: Partial<RelayOptions['timers']> = {}, faults: Rel
     runtimeDir: join(folder, 'run'),
     publicUrl: undefined,
     timers: { attachMs: 60_000, silenceMs: 0, ...timers },
+    bandwidthMibPerSec: 0,
     authenticator: loadAuthenticator(undefined),
     holdsState: () => true,
     clock: systemClock,
     random: systemRandom,
     faults,
     log: createLogger({ app: 'tunnel-relay', level: 'error', hostName: 'h' }),
+    ...options,
   });
   started.push({ relay, folder });
   const { url } = await relay.listen({ host: '127.0.0.1', port: 0 });
@@ -52,10 +58,10 @@ async function destination(url: string, body: object = {}) {
   return res.body as { id: string; ticket: string; attachUrl: string; localSocket: string };
 }
 
-const source = (url: string, peer: { attachUrl: string; ticket: string }, migrationId = 'm1') =>
+const source = (url: string, peer: { attachUrl: string; ticket: string }, migrationId = 'm1', body: object = {}) =>
   request(url)
     .post('/v1/streams')
-    .send({ role: 'source', migrationId, peer: { url: peer.attachUrl, ticket: peer.ticket } });
+    .send({ role: 'source', migrationId, peer: { url: peer.attachUrl, ticket: peer.ticket }, ...body });
 
 async function connected(path: string): Promise<net.Socket> {
   const socket = net.connect({ path, allowHalfOpen: true });
@@ -84,6 +90,7 @@ describe('the routes', () => {
       "DELETE /v1/streams/:id [relay] -> 204; stream-not-found
       GET /v1/streams [relay] -> 200; -
       GET /v1/streams/:id [relay] -> 200; stream-not-found
+      PATCH /v1/streams/:id [relay] -> 200; stream-not-found, stream-over
       POST /v1/streams [relay] -> 201; peer-nonsense, peer-unreachable, stream-failed, stream-not-found, ticket-invalid, too-many-requests
       UPGRADE /v1/streams/:id/attach [ticket] -> 101 vmferry-stream-1; stream-not-found, ticket-invalid"
     `);
@@ -115,6 +122,10 @@ describe('the routes', () => {
     [{ role: 'source', migrationId: 'm', peer: { url: 'file:///etc/passwd', ticket: 'x'.repeat(40) } }],
     [{ role: 'source', migrationId: 'm', peer: { url: 'http://127.0.0.1:1/', ticket: 'short' } }],
     [{ role: 'other', migrationId: 'm' }],
+    [{ role: 'destination', migrationId: 'm', bandwidthMibPerSec: 0 }],
+    [{ role: 'destination', migrationId: 'm', bandwidthMibPerSec: 1.5 }],
+    [{ role: 'destination', migrationId: 'm', bandwidthMibPerSec: null }],
+    [{ role: 'destination', migrationId: 'm', bandwidthMibPerSec: 1_048_577 }],
   ])('POST %o is refused', async (body) => {
     const { url } = await relayAt();
     const res = await request(url).post('/v1/streams').send(body);
@@ -153,6 +164,56 @@ describe('the routes', () => {
     await request(url).delete(`/v1/streams/${made[0]?.body.id}`);
     await destination(url);
   });
+});
+
+describe('a bandwidth', () => {
+  it('is given at the creation, changed by PATCH, lifted with null, and refused once the stream is over', async () => {
+    const { url } = await relayAt();
+    const { id } = await destination(url, { bandwidthMibPerSec: 7 });
+    const patch = (body: object) => request(url).patch(`/v1/streams/${id}`).send(body);
+    expect((await request(url).get(`/v1/streams/${id}`)).body.bandwidthMibPerSec).toBe(7);
+    for (const bandwidthMibPerSec of [9, null]) {
+      const res = await patch({ bandwidthMibPerSec });
+      expect([res.status, res.body]).toEqual([200, (await request(url).get(`/v1/streams/${id}`)).body]);
+      expect(res.body.bandwidthMibPerSec).toBe(bandwidthMibPerSec);
+    }
+    for (const body of [{}, { bandwidthMibPerSec: 0 }, { bandwidthMibPerSec: 'fast' }, { bandwidthMibPerSec: 1, role: 'source' }])
+      expect((await patch(body)).status).toBe(422);
+    await request(url).delete(`/v1/streams/${id}`);
+    const late = await patch({ bandwidthMibPerSec: 1 });
+    expect([late.status, late.body.code]).toEqual([409, 'stream-over']);
+    expect((await request(url).patch(`/v1/streams/${unknown}`).send({ bandwidthMibPerSec: 1 })).body.code).toBe(
+      'stream-not-found',
+    );
+  });
+
+  it.each(['the stream', 'the relay'])(
+    'of %s holds back what streams, and is lifted while it streams where it can be',
+    async (whose) => {
+      const b = await relayAt();
+      const a = await relayAt({}, noFaults, { bandwidthMibPerSec: whose === 'the relay' ? 32 : 0 });
+      const stream = await destination(b.url);
+      const made = await source(a.url, stream, 'm1', whose === 'the stream' ? { bandwidthMibPerSec: 1 } : {});
+      const [qemuA, qemuB] = [await connected(made.body.localSocket), await connected(stream.localSocket)];
+      const start = performance.now();
+      qemuA.end(Buffer.alloc(16 * 1_048_576));
+      qemuB.resume();
+      const ended = once(qemuB, 'end');
+      if (whose === 'the stream') {
+        await once(qemuB, 'data');
+        expect((await stateOf(a.url, made.body.id, 'streaming')).bytesToPeer).toBeLessThan(8 * 1_048_576);
+        // 16 s by its own rate.
+        await request(a.url).patch(`/v1/streams/${made.body.id}`).send({ bandwidthMibPerSec: null });
+        await ended;
+        expect(performance.now() - start).toBeLessThan(10_000);
+      } else {
+        await ended;
+        expect(performance.now() - start).toBeGreaterThan(450);
+      }
+      qemuB.end();
+      await stateOf(a.url, made.body.id, 'closed');
+    },
+  );
 });
 
 describe('attaching', () => {
@@ -202,6 +263,35 @@ describe('attaching', () => {
     await stateOf(b.url, stream.id, 'attached');
   });
 
+  it('a source whose peer takes the connection and says nothing is refused after 10 s, and leaves nothing behind', async () => {
+    let giveUp = () => {};
+    const after = (ms: number, act: () => void) => {
+      if (ms !== 10_000) return systemClock.after(ms, act);
+      giveUp = act;
+      return { cancel: () => undefined };
+    };
+    const silent = net.createServer();
+    const arrived = once(silent, 'connection');
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as net.AddressInfo;
+    const { url } = await relayAt({}, noFaults, { clock: { ...systemClock, after } });
+    const attachUrl = `http://127.0.0.1:${port}/v1/streams/${unknown}/attach`;
+    const made = source(url, { attachUrl, ticket: 'x'.repeat(64) }).then((res) => res);
+    const [connection] = (await arrived) as [net.Socket];
+    const left = once(connection.resume(), 'close');
+    giveUp();
+    const { status, body } = await made;
+    expect([status, body.code, body.detail]).toEqual([
+      502,
+      'peer-unreachable',
+      `${attachUrl} did not take the stream within 10000 ms.`,
+    ]);
+    await left;
+    expect((await request(url).get('/v1/streams')).body.streams).toEqual([]);
+    silent.close();
+  });
+
   it('whose local end does not come fails by the attach timer, on both sides', async () => {
     const b = await relayAt();
     const a = await relayAt({ attachMs: 50 });
@@ -244,7 +334,20 @@ describe('streaming', () => {
     qemuA.end('x'.repeat(1_000));
     const [first] = (await once(qemuB, 'data')) as [Buffer];
     if (first.length === 1_000) await once(qemuB, 'end');
-    expect(await stateOf(b.url, stream.id, 'streaming')).toMatchObject({ bytesFromPeer: 1_000 });
+    expect(await stateOf(b.url, stream.id, 'streaming')).toMatchObject({ bytesFromPeer: 1_000, bandwidthMibPerSec: null });
+    const running = (await request(b.url).get('/metrics')).text;
+    const of = `stream="${stream.id}",migration="m1"`;
+    for (const line of [
+      `relay_stream_bytes_total{${of},direction="from_peer"} 1000`,
+      `relay_stream_bytes_total{${of},direction="to_peer"} 0`,
+      `relay_stream_bytes_per_second{${of},direction="to_peer"} 0`,
+      `relay_stream_stalls_total{${of}} 0`,
+      'relay_streams{state="streaming"} 1',
+    ])
+      expect(running).toContain(line);
+    expect(running).toMatch(new RegExp(`relay_stream_bytes_per_second{${of},direction="from_peer"} [1-9]`));
+    expect(running).toMatch(new RegExp(`relay_stream_splice_calls_total{${of}} [1-9]`));
+    expect(running).toMatch(new RegExp(`relay_stream_silent_seconds{${of}} 0\\.`));
     qemuB.end('answer');
     qemuA.resume();
     expect(await stateOf(a.url, made.body.id, 'closed')).toMatchObject({ bytesToPeer: 1_000, bytesFromPeer: 6, reason: null });
@@ -253,6 +356,9 @@ describe('streaming', () => {
     expect(text).toContain('relay_bytes_total{direction="to_peer"} 1000');
     expect(text).toContain('relay_bytes_total{direction="from_peer"} 6');
     expect(text).toContain('relay_streams{state="closed"} 1');
+    expect(text).toContain('relay_streams_ended_total{outcome="closed"} 1');
+    expect(text).not.toMatch(/^relay_stream_.*{/m);
+    expect((await stateOf(a.url, made.body.id, 'closed')).toPeerBytesPerSec).toBe(0);
     expect(points).toEqual(['R0', 'R1', 'R2', 'R3', 'R4', 'R5']);
   });
 
@@ -267,10 +373,35 @@ describe('streaming', () => {
     expect((await stateOf(a.url, made.body.id, 'failed')).reason).toMatch(/relay of the other host broke/);
   });
 
-  it('finished streams are listed up to 1,000', async () => {
+  it('tells the rate of each direction over the last second', async () => {
+    const b = await relayAt();
+    const a = await relayAt();
+    const stream = await destination(b.url);
+    const made = await source(a.url, stream, 'm1', { bandwidthMibPerSec: 4 });
+    const [qemuA, qemuB] = [await connected(made.body.localSocket), await connected(stream.localSocket)];
+    for (const qemu of [qemuA, qemuB]) qemu.on('error', () => undefined).resume();
+    qemuA.write(Buffer.alloc(64 * 1_048_576));
+    const rates = async () =>
+      (await stateOf(b.url, stream.id, 'streaming')) as { fromPeerBytesPerSec: number; toPeerBytesPerSec: number };
+    // The relay's cap makes the rate that is to be told; a machine that is busy makes it less for a while.
+    for (;;) {
+      const { fromPeerBytesPerSec, toPeerBytesPerSec } = await rates();
+      expect(toPeerBytesPerSec).toBe(0);
+      if (fromPeerBytesPerSec > 3.8 * 1_048_576 && fromPeerBytesPerSec < 4.2 * 1_048_576) break;
+    }
+  });
+
+  it('finished streams are listed up to 1,000, and no total goes back when one is dropped', async () => {
     const { url, relay } = await relayAt();
-    const { id: oldest } = await destination(url);
-    await request(url).delete(`/v1/streams/${oldest}`);
+    const far = await relayAt();
+    const peer = await destination(url);
+    const made = await source(far.url, peer);
+    const oldest = peer.id;
+    const [qemuA, qemuB] = [await connected(made.body.localSocket), await connected(peer.localSocket)];
+    qemuA.end('moved');
+    qemuB.resume().end();
+    qemuA.resume();
+    await stateOf(url, oldest, 'closed');
     for (let n = 0; n < 1_000; n += 1) {
       const { id } = await relay.streams.create(
         { role: 'destination', migrationId: 'm1', expiresSeconds: 60 },
@@ -282,5 +413,8 @@ describe('streaming', () => {
     }
     expect((await request(url).get('/v1/streams')).body.streams).toHaveLength(1_000);
     expect((await request(url).get(`/v1/streams/${oldest}`)).status).toBe(404);
+    const { text } = await request(url).get('/metrics');
+    for (const line of ['{direction="from_peer"} 5', 's_ended_total{outcome="closed"} 1', 's_ended_total{outcome="failed"} 1000'])
+      expect(text).toContain(line);
   });
 });

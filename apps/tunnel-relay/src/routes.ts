@@ -1,4 +1,14 @@
-import { createStream, migrationHeader, streamList, streamProtocol, streamResource, ticketHeader, uuid, z } from '@vmferry/api';
+import {
+  changeStream,
+  createStream,
+  migrationHeader,
+  streamList,
+  streamProtocol,
+  streamResource,
+  ticketHeader,
+  uuid,
+  z,
+} from '@vmferry/api';
 import { detachSocket } from '@vmferry/posix';
 import { acceptUpgrade, defineRoute, type Route, type UpgradeRoute } from '@vmferry/service';
 import { armPeer, type Streams } from './streams/streams.js';
@@ -42,10 +52,28 @@ export function streamRoutes(streams: Streams, publicUrl: () => string): Route[]
       handler: ({ params: { id } }) => ({ body: streams.get(id).describe(publicUrl()) }),
     }),
     defineRoute({
+      method: 'patch',
+      path: '/v1/streams/:id',
+      summary: 'Changes the bandwidth of an open stream, also while it streams; null lifts its cap.',
+      permission: 'relay',
+      whileDraining: true,
+      params,
+      body: changeStream,
+      bodyBytesMax: 4_096,
+      reply: { status: 200, schema: streamResource },
+      problems: ['stream-not-found', 'stream-over'],
+      handler({ params: { id }, body: { bandwidthMibPerSec } }) {
+        const stream = streams.get(id);
+        stream.limitBandwidth(bandwidthMibPerSec);
+        return { body: stream.describe(publicUrl()) };
+      },
+    }),
+    defineRoute({
       method: 'delete',
       path: '/v1/streams/:id',
       summary: 'Aborts an open stream by a reset of both ends; one that is over stays as it ended.',
       permission: 'relay',
+      whileDraining: true,
       params,
       reply: { status: 204 },
       problems: ['stream-not-found'],

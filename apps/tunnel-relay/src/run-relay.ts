@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { limits } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import { openHostState, takeAgentLock } from '@vmferry/host-state';
 import { faultPointsFrom, systemClock, systemRandom } from '@vmferry/seams';
@@ -29,6 +30,7 @@ interface Settings {
   readonly attachTimeoutSeconds: number;
   readonly silenceSeconds: number;
   readonly drainSeconds: number;
+  readonly bandwidthMibPerSec: number;
   readonly logLevel: LogLevel;
 }
 
@@ -60,6 +62,7 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     runtimeDir: settings.runtimeDir,
     publicUrl,
     timers: { attachMs: settings.attachTimeoutSeconds * 1_000, silenceMs: settings.silenceSeconds * 1_000 },
+    bandwidthMibPerSec: settings.bandwidthMibPerSec,
     authenticator,
     holdsState: () => lock.holds(),
     clock: systemClock,
@@ -72,9 +75,10 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
   return {
     service: relay.service,
     url,
-    async close() {
-      await relay.streams.drain(settings.drainSeconds * 1_000);
+    finish: (hurry) => relay.streams.drain(settings.drainSeconds * 1_000, hurry),
+    close() {
       lock.release();
+      return Promise.resolve();
     },
   };
 }
@@ -102,25 +106,34 @@ function readSettings(argv: readonly string[]): Settings {
     )
     .addOption(
       option('--attach-timeout-seconds <n>', "from the arrival of a stream's first end to that of its second")
-        .argParser(seconds(1, 3_600))
+        .argParser(whole('seconds', 1, 3_600))
         .default(60),
     )
     .addOption(
       option('--silence-seconds <n>', 'how long a stream may move no byte; 0: for ever, since a paused migration is silent')
-        .argParser(seconds(0, 86_400))
+        .argParser(whole('seconds', 0, 86_400))
         .default(0),
     )
-    .addOption(option('--drain-seconds <n>', 'how long streams may go on after SIGTERM').argParser(seconds(0, 3_600)).default(30))
+    .addOption(
+      option('--drain-seconds <n>', 'how long streams may go on after SIGTERM')
+        .argParser(whole('seconds', 0, 3_600))
+        .default(30),
+    )
+    .addOption(
+      option('--bandwidth-mib-per-sec <n>', 'what all streams together may move in each direction; 0: no cap')
+        .argParser(whole('MiB per second', 0, limits.bandwidthMibPerSecMax))
+        .default(0),
+    )
     .addOption(option('--log-level <level>', 'what is logged').choices(logLevels).default('info'))
     .parse(argv)
     .opts<Settings>();
 }
 
-function seconds(min: number, max: number): (text: string) => number {
+function whole(unit: string, min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (/^\d{1,5}$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`Give whole seconds from ${min} to ${max}.`);
+    if (/^\d{1,7}$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Give whole ${unit} from ${min} to ${max}.`);
   };
 }
 

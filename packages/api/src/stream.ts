@@ -1,4 +1,4 @@
-import { migrationId, timestamp, uuid } from './common.js';
+import { bandwidthMibPerSec, migrationId, timestamp, uuid } from './common.js';
 import { limits } from './limits.js';
 import { streamUri } from './urls.js';
 import { z } from './z.js';
@@ -18,15 +18,30 @@ export const migrationHeader = 'x-vmferry-migration';
 
 /**
  * POST /v1/streams on a relay. `destination`: waits for the peer relay, which must bring the ticket that the reply holds.
- * `source`: connects to the peer at once with the peer's ticket; 201 means that the peer accepted.
+ * `source`: connects to the peer at once with the peer's ticket; 201 means that the peer accepted. `bandwidthMibPerSec` caps what this
+ * relay moves in each direction; the return path has its own share.
  */
 export const createStream = z
   .discriminatedUnion('role', [
-    z.strictObject({ role: z.literal('destination'), migrationId, expiresSeconds: z.int().min(1).max(3_600).default(60) }),
-    z.strictObject({ role: z.literal('source'), migrationId, peer: z.strictObject({ url: streamUri, ticket }) }),
+    z.strictObject({
+      role: z.literal('destination'),
+      migrationId,
+      expiresSeconds: z.int().min(1).max(3_600).default(60),
+      bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+    }),
+    z.strictObject({
+      role: z.literal('source'),
+      migrationId,
+      peer: z.strictObject({ url: streamUri, ticket }),
+      bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+    }),
   ])
   .openapi('CreateStream');
 export type CreateStream = z.input<typeof createStream>;
+
+/** PATCH /v1/streams/:id on a relay, while the stream is open; null lifts the cap. */
+export const changeStream = z.strictObject({ bandwidthMibPerSec: bandwidthMibPerSec.nullable() }).openapi('ChangeStream');
+export type ChangeStream = z.input<typeof changeStream>;
 
 export const streamState = z.enum(['waiting', 'attached', 'streaming', 'closed', 'failed']);
 
@@ -44,7 +59,13 @@ export const streamResource = z
     ticket: ticket.nullable(),
     bytesToPeer: z.int(),
     bytesFromPeer: z.int(),
+    /** Over the last second, see the relay's README; 0 unless it streams. */
+    toPeerBytesPerSec: z.int(),
+    fromPeerBytesPerSec: z.int(),
+    /** The stream's own cap in each direction; the relay may have one for all of its streams. */
+    bandwidthMibPerSec: z.int().nullable(),
     spliceCalls: z.int(),
+    /** How often a receiver took nothing while bytes for it waited. */
     stalls: z.int(),
     msSinceLastByte: z.int().nullable(),
     /** Why a stream failed, in words. */

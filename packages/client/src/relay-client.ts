@@ -1,4 +1,4 @@
-import { type CreateStream, type StreamResource, streamList, streamResource, type z } from '@vmferry/api';
+import { type ChangeStream, type CreateStream, type StreamResource, streamList, streamResource, type z } from '@vmferry/api';
 import { AppClient, nothing, segment } from './app-client.js';
 import type { CallOptions } from './caller.js';
 
@@ -14,6 +14,11 @@ export class RelayClient extends AppClient {
 
   stream(id: string, options: CallOptions = {}): Promise<StreamResource> {
     return this.caller.call({ method: 'get', path: `/v1/streams/${segment(id)}`, reply: streamResource, ...options });
+  }
+
+  /** Changes the bandwidth of an open stream, also while it streams. */
+  changeStream(id: string, body: ChangeStream, options: CallOptions = {}): Promise<StreamResource> {
+    return this.caller.call({ method: 'patch', path: `/v1/streams/${segment(id)}`, body, reply: streamResource, ...options });
   }
 
   /** Aborts a stream that is open: both its ends see a reset. One that is over stays listed as it ended. */

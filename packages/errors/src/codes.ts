@@ -92,6 +92,7 @@ export const errorCodes = {
   'stream-failed': row(502, FAILED, false, 'The migration stream broke'),
   'stream-silent': row(504, TIMEOUT, false, 'The migration stream stayed silent'),
   'stream-not-found': row(404, INVALID_ARG, false, 'There is no such stream'),
+  'stream-over': row(409, INVALID, false, 'The stream has ended'),
   'session-not-found': row(404, INVALID, false, 'There is no such control session'),
   'session-lost': row(409, FAILED, false, 'The control session of the migration ended'),
 

@@ -2,6 +2,9 @@ import { toProblem, type VmferryError } from '@vmferry/errors';
 import type { Response } from 'express';
 import type { Route, RouteAnswer } from './route.js';
 
+/** What a client that was refused for now is told to wait. */
+export const retryAfterSeconds = 1;
+
 /** Sends a plain answer of a handler. */
 export function sendAnswer(res: Response, route: Route, answer: Exclude<RouteAnswer, { sse: unknown }>): void {
   res.status(answer.status ?? route.reply.status);
@@ -24,7 +27,7 @@ export function sendProblem(res: Response, error: VmferryError, requestId: strin
   const problem = toProblem(error, requestId);
   res.status(problem.status);
   if (problem.status === 401) res.setHeader('www-authenticate', 'Bearer');
-  if (problem.status === 429 || problem.status === 503) res.setHeader('retry-after', '1');
+  if (problem.status === 429 || problem.status === 503) res.setHeader('retry-after', String(retryAfterSeconds));
   res.setHeader('content-type', 'application/problem+json; charset=utf-8');
   res.end(JSON.stringify(problem));
 }

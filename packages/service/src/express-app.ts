@@ -84,7 +84,7 @@ function admit(setting: ExpressAppSetting, route: Route, arrivals: WeakMap<Reque
       throw new VmferryError('forbidden', `"${principal.name}" does not have the permission "${route.permission}".`);
     }
     arrival.principal = principal;
-    if (setting.draining.aborted && route.method !== 'get') {
+    if (setting.draining.aborted && route.method !== 'get' && route.whileDraining !== true) {
       throw new VmferryError('draining', 'The service is shutting down; send the request again when it is back.');
     }
     next();

@@ -1,6 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** The values that each label may have. A label without a closed list would grow without bound. */
+/**
+ * The values that each label may have. A label without a closed list would grow without bound, except in what is read at each scrape
+ * (`total`, `gauge`): there a series ends with what it is of, and the list may stay empty when that is bounded.
+ */
 export type LabelValues = Readonly<Record<string, readonly string[]>>;
 type Labels<L extends LabelValues> = { readonly [K in keyof L]: L[K][number] };
 

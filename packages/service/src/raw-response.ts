@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { toProblem, type VmferryError } from '@vmferry/errors';
+import { retryAfterSeconds } from './answer.js';
 
 /** Writes a problem on a socket that has no response object (an upgrade, a request that could not be read) and closes it. */
 export function writeRawProblem(
@@ -19,6 +20,7 @@ export function writeRawProblem(
     'connection: close',
     'content-type: application/problem+json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
+    ...(problem.status === 429 || problem.status === 503 ? [`retry-after: ${retryAfterSeconds}`] : []),
     ...(options.requestId === undefined ? [] : [`x-request-id: ${options.requestId}`]),
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());

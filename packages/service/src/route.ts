@@ -58,6 +58,8 @@ export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B ext
   readonly reply: RouteReply<R>;
   /** The codes that its handler answers; those that any route may answer (`commonProblems`) are not repeated. */
   readonly problems: readonly ErrorCode[];
+  /** It acts on what runs already, and is answered while the service drains; so is every GET. */
+  readonly whileDraining?: true;
   /** Default `limits.bodyBytesMax`. */
   readonly bodyBytesMax?: number;
   handler(ctx: RouteContext<z.output<P>, z.output<Q>, z.output<B>>): Promise<RouteAnswer<z.input<R>>> | RouteAnswer<z.input<R>>;

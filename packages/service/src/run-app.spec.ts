@@ -10,6 +10,7 @@ const dist = new URL('../dist/index.js', import.meta.url).href;
 interface Parts {
   readonly start?: string;
   readonly drain?: string;
+  readonly finish?: string;
   readonly after?: string;
 }
 
@@ -20,7 +21,12 @@ function codeOf(o: Parts): string {
     const alive = setInterval(() => {}, 1000);
     await runApp(log, async () => {
       ${o.start ?? ''}
-      return { service: { drain: ${o.drain ?? 'async () => {}'} }, url: 'http://here', close: async () => clearInterval(alive) };
+      return {
+        service: { refuseWork: () => log.info('refusing'), drain: ${o.drain ?? 'async () => {}'} },
+        url: 'http://here',
+        finish: ${o.finish ?? 'undefined'},
+        close: async () => clearInterval(alive),
+      };
     });
     ${o.after ?? ''}`;
 }
@@ -56,6 +62,47 @@ describe('runApp', () => {
     await draining;
     app.child.kill('SIGINT');
     expect((await app.ended).status).toBe(1);
+  });
+
+  it('lets what runs end before it stops to listen, and refuses new work meanwhile', async () => {
+    const app = appProcess({ finish: "async () => log.info('finished')", drain: "async () => log.info('closed')" });
+    await app.ready;
+    app.child.kill('SIGTERM');
+    const { status, errors } = await app.ended;
+    expect([status, errors.match(/draining|refusing|finished|closed/g)]).toEqual([
+      0,
+      ['draining', 'refusing', 'finished', 'closed'],
+    ]);
+  });
+
+  it.each([
+    ['a second signal cuts short what runs, and waits for the cut', '', ['cut', 'was cut']],
+    ['a third signal does not', ' await new Promise(() => {});', ['cut']],
+  ])('%s', async (_name, never, said) => {
+    const finish = `async (hurry) => {
+      process.stdout.write('finishing\\n');
+      await new Promise((cut) => hurry.addEventListener('abort', cut));
+      process.stdout.write('cut\\n');${never}
+      process.stdout.write('was cut\\n');
+    }`;
+    const app = appProcess({ finish });
+    const lines: string[] = [];
+    const expected = new Set<() => void>();
+    await app.ready;
+    app.child.stdout?.on('data', (text: Buffer) => {
+      lines.push(...text.toString().trim().split('\n'));
+      for (const told of expected) told();
+    });
+    const line = async (wanted: string) => {
+      while (!lines.includes(wanted)) await new Promise<void>((told) => expected.add(told));
+    };
+    app.child.kill('SIGTERM');
+    await line('finishing');
+    app.child.kill('SIGTERM');
+    await line('cut');
+    if (never !== '') app.child.kill('SIGTERM');
+    expect((await app.ended).status).toBe(1);
+    expect(lines.slice(1)).toEqual(said);
   });
 
   it.each([

@@ -5,6 +5,11 @@ import type { Service } from './service.js';
 export interface RunningApp {
   readonly service: Service;
   readonly url: string;
+  /**
+   * Lets end what goes on outside of requests, while the service refuses new work and still answers reads. `hurry` is aborted by a second
+   * signal.
+   */
+  finish?(hurry: AbortSignal): Promise<void>;
   /** Gives back what the app holds (lock file, workers) after the service has drained. */
   close(): Promise<void>;
 }
@@ -16,7 +21,7 @@ export const exitUsage = 2;
 
 /**
  * The shared life of the three apps: start, one line `{"ready":true,"url":...}` on stdout, and a drain on SIGTERM or SIGINT. A second
- * signal ends at once. An error that nobody caught is logged and ends the process with status 70: what is on disk is made for that,
+ * signal ends at once, or when `finish` has cut short what it waited for. An error that nobody caught is logged and ends the process with status 70: what is on disk is made for that,
  * and going on after it is not. A start that is refused ends with status 1.
  */
 export async function runApp(log: Log, start: () => Promise<RunningApp>): Promise<void> {
@@ -36,19 +41,32 @@ export async function runApp(log: Log, start: () => Promise<RunningApp>): Promis
   log.info('listening', { url: app.url });
 }
 
+const hurry = new AbortController();
 let ending = false;
 
 function end(log: Log, app: RunningApp, signal: NodeJS.Signals): void {
-  if (ending) process.exit(1);
+  if (ending) {
+    // A third signal does not wait for a `finish` that hangs.
+    if (app.finish === undefined || hurry.signal.aborted) process.exit(1);
+    log.warn('cutting short what was to end by itself', { signal });
+    hurry.abort();
+    return;
+  }
   ending = true;
   log.info('draining', { signal });
-  app.service
-    .drain()
-    .then(() => app.close())
-    .then(
-      () => process.exit(0),
-      (error: unknown) => endByDefect(log, error),
-    );
+  drained(app).then(
+    () => process.exit(hurry.signal.aborted ? 1 : 0),
+    (error: unknown) => endByDefect(log, error),
+  );
+}
+
+async function drained(app: RunningApp): Promise<void> {
+  app.service.refuseWork();
+  await app.finish?.(hurry.signal);
+  if (hurry.signal.aborted) return;
+  hurry.signal.addEventListener('abort', () => process.exit(1), { once: true });
+  await app.service.drain();
+  await app.close();
 }
 
 function endByDefect(log: Log, error: unknown): never {

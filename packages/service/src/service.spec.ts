@@ -326,6 +326,42 @@ describe('drain', () => {
     expect(answers).toMatch(/"code":"draining"/);
   });
 
+  it('goes on listening while it only refuses work: reads and what acts on what runs are answered', async () => {
+    const running = defineRoute({
+      method: 'delete',
+      path: '/v1/running',
+      summary: 'Ends what runs.',
+      permission: 'operate',
+      whileDraining: true,
+      reply: { status: 204 },
+      problems: [],
+      handler: () => ({}),
+    });
+    const { url, port, service } = await listening({ routes: [...specRoutes(), running] });
+    service.refuseWork();
+    expect((await request(url).get('/v1/things')).status).toBe(200);
+    expect((await request(url).get('/readyz')).body.checks.serving).toEqual({ ok: false, detail: 'shutting down' });
+    expect((await request(url).delete('/v1/running')).status).toBe(204);
+    const refused = await request(url).post('/v1/things').send({ name: 'a' });
+    expect([refused.status, refused.body.code, refused.headers['retry-after']]).toEqual([503, 'draining', '1']);
+    const upgrade = await talk(
+      port,
+      'GET /v1/echo/9 HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: spec-1\r\nx-vmferry-ticket: right\r\n\r\n',
+    );
+    expect(upgrade).toMatch(/^HTTP\/1\.1 503 .*retry-after: 1.*"code":"draining"/s);
+  });
+
+  it('is not held up by a connection that was answered while it drained and then kept', async () => {
+    const limits = { keepAliveTimeoutMs: 60_000, drainTimeoutMs: 60_000 };
+    const { url, service } = await listening({ routes: specRoutes(() => new Promise(() => undefined)), limits });
+    const arrived = once(service.server, 'request');
+    const answer = fetch(`${url}/v1/step`, { method: 'POST' });
+    await arrived;
+    const drained = service.drain();
+    expect((await answer).status).toBe(202);
+    await drained;
+  });
+
   it('does not wait for ever: what has not ended is cut', async () => {
     const { port, service } = await listening({ routes: specRoutes(), limits: { drainTimeoutMs: 50 } });
     const arrived = once(service.server, 'request');

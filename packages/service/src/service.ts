@@ -31,6 +31,9 @@ export interface ServerLimits {
   readonly drainTimeoutMs: number;
 }
 
+/** How often a drain closes the connections that have had their last answer. */
+const idleSweepMs = 50;
+
 /** Half of what this process may have open is for its files and its guests. */
 const connectionsMax = Math.min(8_192, Math.floor(openFilesMax() / 2));
 
@@ -63,7 +66,9 @@ export interface Service {
   readonly server: http.Server;
   /** Throws 'invalid-argument' for an address off loopback without credentials, or one that cannot be bound. */
   listen(at: { readonly host: string; readonly port: number }): Promise<{ readonly url: string }>;
-  /** Refuses new work, ends streams and long polls, and resolves when the running requests are answered or their time is over. */
+  /** Answers new work with 'draining' and ends event streams and long polls; reads are answered as before, and `/readyz` says no. */
+  refuseWork(): void;
+  /** Refuses new work, stops listening, and resolves when the running requests are answered or their time is over. */
   drain(): Promise<void>;
 }
 
@@ -83,18 +88,20 @@ export function createService(options: ServiceOptions): Service {
   server.on('clientError', answerClientError);
   server.on('upgrade', upgradeListener({ upgrades, log: options.log, freshRequestId, isDraining }));
   const upgraded = upgradedSockets(server);
+  const refuseWork = () => draining.abort(new VmferryError('draining', 'The service is shutting down.'));
   return {
     app,
     server,
     listen: (at) => listen(server, options, at),
+    refuseWork,
     async drain() {
-      draining.abort(new VmferryError('draining', 'The service is shutting down.'));
+      refuseWork();
       if (!server.listening) return;
       const cut = options.clock.after(bounds.drainTimeoutMs, () => {
         server.closeAllConnections();
         for (const socket of upgraded) socket.destroy();
       });
-      await closed(server);
+      await closed(server, options.clock);
       cut.cancel();
     },
   };
@@ -163,8 +170,15 @@ function upgradedSockets(server: http.Server): ReadonlySet<Duplex> {
   return sockets;
 }
 
-function closed(server: http.Server): Promise<void> {
+/** A connection that is answered now would be kept for its next request, and hold the end up for as long: idle ones are looked for again. */
+async function closed(server: http.Server, clock: Clock): Promise<void> {
+  let sweep = { cancel: () => {} };
+  const closeIdle = () => {
+    server.closeIdleConnections();
+    sweep = clock.after(idleSweepMs, closeIdle);
+  };
   const done = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  return done;
+  closeIdle();
+  await done;
+  sweep.cancel();
 }

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { shutdownFd, splice, systemCallFailure } from '@vmferry/posix';
 import type { SharedCounters } from './counters.js';
+import { Pace, Turns } from './pace.js';
 import type { DirectionName, Side, WorkerEnd } from './pump-end.js';
 
 /** What a direction needs to move bytes; plain data, so that it can be sent to the worker. */
@@ -11,6 +12,8 @@ export interface DirectionJob {
   readonly pipe: { readonly read: number; readonly write: number; readonly bytesMax: number };
   /** Bytes of `from` that were read before the pump took over; they go first. */
   readonly head: Uint8Array;
+  /** The memory of the two rates that it keeps: the stream's and the relay's. */
+  readonly paces: { readonly own: SharedArrayBuffer; readonly shared: SharedArrayBuffer };
 }
 
 /**
@@ -20,8 +23,11 @@ export interface DirectionJob {
  */
 type State = { readonly t: 'filling' } | { readonly t: 'draining'; readonly inPipe: number } | { readonly t: 'ended' };
 
-/** `moved`: call again. `readable`, `writable`: nothing can move before `from` is readable, `to` is writable. */
-export type Progress = 'moved' | 'readable' | 'writable' | 'ended';
+/**
+ * `moved`: call again. `readable`, `writable`: nothing can move before `from` is readable, `to` is writable. `paced`: what is in the
+ * pipe may go after `waitMs`.
+ */
+export type Progress = 'moved' | 'readable' | 'writable' | 'paced' | 'ended';
 
 /** A connection broke; `end` is what the pump ends with. */
 export class ConnectionBroke extends Error {
@@ -33,12 +39,18 @@ export class ConnectionBroke extends Error {
 export class Direction {
   #state: State = { t: 'filling' };
   #head: Uint8Array;
+  readonly #turns: Turns;
 
   constructor(
     readonly job: DirectionJob,
     private readonly counters: SharedCounters,
   ) {
     this.#head = job.head;
+    this.#turns = new Turns(new Pace(job.paces.own), new Pace(job.paces.shared));
+  }
+
+  get waitMs(): number {
+    return this.#turns.waitMs;
   }
 
   /** Moves what can be moved by one call, without blocking. Throws `ConnectionBroke`. */
@@ -54,28 +66,32 @@ export class Direction {
   }
 
   #fill(): Progress {
+    const bytesMax = Math.min(this.job.pipe.bytesMax, this.#turns.bytesMax);
     if (this.#head.length > 0) {
       // The pipe is empty and holds whole pages, so this part of the head fits and the write does not block.
-      const written = writeSync(this.job.pipe.write, this.#head, 0, Math.min(this.#head.length, this.job.pipe.bytesMax));
+      const written = writeSync(this.job.pipe.write, this.#head, 0, Math.min(this.#head.length, bytesMax));
       this.#head = this.#head.subarray(written);
-      this.#state = { t: 'draining', inPipe: written };
-      return 'moved';
+      return this.#filled(written);
     }
     const { from, to, pipe } = this.job;
     this.counters.countSplice();
-    const taken = this.#on(from.side, () => splice(from.fd, pipe.write, pipe.bytesMax));
+    const taken = this.#on(from.side, () => splice(from.fd, pipe.write, bytesMax));
     if (taken === 'again') return 'readable';
-    if (taken > 0) {
-      this.#state = { t: 'draining', inPipe: taken };
-      return 'moved';
-    }
+    if (taken > 0) return this.#filled(taken);
     // The pipe is empty: every byte before this end is with the kernel, so the half-close comes after the last byte.
     this.#on(to.side, () => shutdownFd(to.fd, 'write'));
     this.#state = { t: 'ended' };
     return 'moved';
   }
 
+  #filled(inPipe: number): Progress {
+    this.#turns.take(inPipe);
+    this.#state = { t: 'draining', inPipe };
+    return 'moved';
+  }
+
   #drain(inPipe: number): Progress {
+    if (this.waitMs > 0) return 'paced';
     const { to, pipe, name } = this.job;
     this.counters.countSplice();
     const given = this.#on(to.side, () => splice(pipe.read, to.fd, inPipe));

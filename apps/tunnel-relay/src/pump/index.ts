@@ -1,4 +1,5 @@
 export type { PumpCounters } from './counters.js';
+export { Bandwidth } from './pace.js';
 export type { PumpEnd } from './pump-end.js';
 export { prepareWorker } from './pump-workers.js';
 export { type Pump, startPump } from './start-pump.js';

@@ -23,7 +23,7 @@ interface Connection {
 
 /**
  * Moves bytes between two non-blocking sockets, both ways, until both directions have ended, a connection breaks or an abort is
- * wanted. Blocks its thread in `poll` only. The directions take turns call by call, so that a torrent in one never starves
+ * wanted. Blocks its thread in `poll` only; keeping a rate is its timeout. The directions take turns call by call, so that a torrent in one never starves
  * the return path in the other, and an abort is seen between any two calls.
  */
 export function moveBytes(job: PumpJob, counters: SharedCounters, halfClosed: () => void): WorkerEnd {
@@ -43,7 +43,8 @@ export function moveBytes(job: PumpJob, counters: SharedCounters, halfClosed: ()
       }
       if (inbound === 'moved' || outbound === 'moved') continue;
       if (inbound === 'writable' || outbound === 'writable') counters.countStall();
-      sleepUntilReady(job.wake, [
+      const waitMs = soonest([inbound, toLocal], [outbound, toRemote]);
+      sleepUntilReady(job.wake, waitMs, [
         { connection: local, events: eventsOf(inbound, 'writable') | eventsOf(outbound, 'readable') },
         { connection: remote, events: eventsOf(inbound, 'readable') | eventsOf(outbound, 'writable') },
       ]);
@@ -59,17 +60,23 @@ function eventsOf(progress: Progress, wanted: 'readable' | 'writable'): number {
   return progress === wanted ? pollBits[wanted] : 0;
 }
 
+/** How long to sleep for what keeps a rate, -1 (for ever) when nothing does. */
+function soonest(...directions: readonly (readonly [Progress, Direction])[]): number {
+  const waits = directions.flatMap(([progress, { waitMs }]) => (progress === 'paced' ? [waitMs] : []));
+  return waits.length === 0 ? -1 : Math.min(...waits);
+}
+
 interface Wanted {
   readonly connection: Connection;
   readonly events: number;
 }
 
-function sleepUntilReady(wake: number, wanted: readonly Wanted[]): void {
+function sleepUntilReady(wake: number, timeoutMs: number, wanted: readonly Wanted[]): void {
   const requests: PollRequest[] = wanted.map(({ connection, events }) => ({
     fd: connection.hungUp && events === 0 ? -1 : connection.fd,
     events,
   }));
-  const ready = poll([...requests, { fd: wake, events: pollBits.readable }], -1);
+  const ready = poll([...requests, { fd: wake, events: pollBits.readable }], timeoutMs);
   wanted.forEach(({ connection, events }, index) => {
     const bits = ready[index] ?? 0;
     // A connection of which an event is wanted tells its error to the call that is made next. The other one must be asked, or

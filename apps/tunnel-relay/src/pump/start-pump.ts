@@ -2,6 +2,7 @@ import type { Worker } from 'node:worker_threads';
 import { notifyEventfd } from '@vmferry/posix';
 import { type PumpCounters, SharedCounters } from './counters.js';
 import type { PumpJob } from './move-bytes.js';
+import { Bandwidth } from './pace.js';
 import { openPumpDescriptors, type PumpDescriptors } from './pump-descriptors.js';
 import type { PumpEnd, WorkerEnd, WorkerMessage } from './pump-end.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
@@ -13,6 +14,9 @@ export interface PumpOptions {
   readonly remote: number;
   /** Bytes that were read from `remote` already, as after an HTTP upgrade; they reach `local` first. */
   readonly head?: Uint8Array;
+  /** The caps that it keeps: its own, and the one of all streams of the relay. Without one it takes what it gets. */
+  readonly bandwidth?: Bandwidth;
+  readonly sharedBandwidth?: Bandwidth;
   /** Told when one direction has come to its end and the other has not. */
   readonly onHalfClose?: () => void;
 }
@@ -37,8 +41,9 @@ process.on('exit', () => {
  * few streams, one that blocks holds up nobody, and it is the kernel that shares the processors among them. Silence is for the
  * caller to judge, by `counters.silentMs`. Throws, with both connections closed, when the host has no descriptor or thread left.
  */
-export function startPump({ local, remote, head = new Uint8Array(0), onHalfClose = () => undefined }: PumpOptions): Pump {
-  const descriptors = openPumpDescriptors(local, remote);
+export function startPump(options: PumpOptions): Pump {
+  const { onHalfClose = () => undefined } = options;
+  const descriptors = openPumpDescriptors(options.local, options.remote);
   const counters = new SharedCounters();
   const worker = takeWorkerOrClose(descriptors);
   let abortReason = '';
@@ -53,7 +58,7 @@ export function startPump({ local, remote, head = new Uint8Array(0), onHalfClose
     descriptors.close(end.t === 'clean' ? 'clean' : 'reset');
     return end.t === 'aborted' ? { ...end, reason: abortReason } : end;
   });
-  worker.postMessage(jobFor(descriptors, head, counters));
+  worker.postMessage(jobFor(descriptors, options, counters));
   const abort = (reason: string) => {
     if (!running.has(stop) || counters.abortWanted) return;
     abortReason = reason;
@@ -96,17 +101,29 @@ function outcomeOf(worker: Worker, onHalfClose: () => void): Promise<WorkerEnd |
   });
 }
 
-function jobFor(descriptors: PumpDescriptors, head: Uint8Array, counters: SharedCounters): PumpJob {
+function jobFor(descriptors: PumpDescriptors, options: PumpOptions, counters: SharedCounters): PumpJob {
+  const { head = [], bandwidth = new Bandwidth(), sharedBandwidth = new Bandwidth() } = options;
   // A Buffer is often a window on a larger pool, and all of that would be copied to the worker.
   const ownBytes = new Uint8Array(head);
+  const paces = (direction: keyof PumpDescriptors & keyof Bandwidth) => ({
+    own: bandwidth[direction].memory,
+    shared: sharedBandwidth[direction].memory,
+  });
   const local = { side: 'local', fd: descriptors.local } as const;
   const remote = { side: 'remote', fd: descriptors.remote } as const;
   return {
     local: local.fd,
     remote: remote.fd,
     wake: descriptors.wake,
-    toLocal: { name: 'to-local', from: remote, to: local, pipe: descriptors.toLocal, head: ownBytes },
-    toRemote: { name: 'to-remote', from: local, to: remote, pipe: descriptors.toRemote, head: new Uint8Array(0) },
+    toLocal: { name: 'to-local', from: remote, to: local, pipe: descriptors.toLocal, head: ownBytes, paces: paces('toLocal') },
+    toRemote: {
+      name: 'to-remote',
+      from: local,
+      to: remote,
+      pipe: descriptors.toRemote,
+      head: new Uint8Array(0),
+      paces: paces('toRemote'),
+    },
     counters: counters.memory,
   };
 }

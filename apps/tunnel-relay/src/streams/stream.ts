@@ -1,10 +1,12 @@
 import type { StreamResource } from '@vmferry/api';
+import { VmferryError } from '@vmferry/errors';
 import { closeFd, resetOnClose } from '@vmferry/posix';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
-import { type Pump, type PumpCounters, startPump } from '../pump/index.js';
+import { Bandwidth, type Pump, type PumpCounters, startPump } from '../pump/index.js';
 import { type LocalSocket, listenOnce } from './local-socket.js';
 import { type StreamEffect, type StreamEnd, type StreamEvent, type StreamState, step } from './stream-state.js';
+import { Throughput } from './throughput.js';
 import { invalidTicket, type Ticket } from './ticket.js';
 
 export interface StreamTimers {
@@ -21,6 +23,9 @@ export interface StreamOptions {
   readonly localPath: string;
   /** For a `destination`; a `source` goes to its peer itself. */
   readonly admission: { readonly ticket: Ticket; readonly expiresMs: number } | null;
+  /** Its own cap, null for none; and the one that it shares with every stream of the relay. */
+  readonly bandwidthMibPerSec: number | null;
+  readonly relayBandwidth: Bandwidth;
   readonly timers: StreamTimers;
   readonly clock: Clock;
   readonly faults: FaultPoints;
@@ -28,16 +33,20 @@ export interface StreamOptions {
 }
 
 const noCounters: PumpCounters = { bytesToLocal: 0, bytesToRemote: 0, spliceCalls: 0, stalls: 0, silentMs: 0 };
+export const bytesPerMib = 1_048_576;
 
 /** One stream: the shell around `stream-state`, which owns its descriptors, its local socket, its timer and its pump. */
 export class Stream {
   readonly #options: StreamOptions;
   readonly #createdAt: Date;
   readonly #startedMs: number;
+  readonly #bandwidth = new Bandwidth();
+  #bandwidthMibPerSec: number | null = null;
   #state: StreamState = { t: 'waiting' };
   #local: LocalSocket | undefined;
   #timer: Timer | undefined;
   #pump: Pump | undefined;
+  #throughput: Throughput | undefined;
   #closedAt: Date | undefined;
   #finished: () => void = () => undefined;
   /** Resolves when the stream is closed or failed and its last descriptor is closed. */
@@ -47,6 +56,7 @@ export class Stream {
     this.#options = options;
     this.#createdAt = options.clock.wall();
     this.#startedMs = options.clock.monotonicMs();
+    this.limitBandwidth(options.bandwidthMibPerSec);
     this.over = new Promise((resolve) => {
       this.#finished = resolve;
     });
@@ -75,6 +85,22 @@ export class Stream {
     return this.#pump?.counters ?? noCounters;
   }
 
+  get migrationId(): string {
+    return this.#options.migrationId;
+  }
+
+  /** What it moves now; 0 unless it streams. */
+  get bytesPerSec(): Throughput['bytesPerSec'] {
+    return this.#throughput?.bytesPerSec ?? { toPeer: 0, fromPeer: 0 };
+  }
+
+  /** The most that it moves in each direction, from now on; null for no cap of its own. Throws 'stream-over'. */
+  limitBandwidth(mibPerSec: number | null): void {
+    if (this.isOver) throw new VmferryError('stream-over', `The stream is ${this.#state.t}; it has no bandwidth any more.`);
+    this.#bandwidthMibPerSec = mibPerSec;
+    this.#bandwidth.limit((mibPerSec ?? 0) * bytesPerMib);
+  }
+
   /** Consumes the ticket. Throws 'ticket-invalid'; nothing has changed then. */
   admit(secret: string, migrationId: string): void {
     if (this.#options.admission === null || this.isOver) throw invalidTicket();
@@ -99,7 +125,7 @@ export class Stream {
   describe(publicUrl: string): StreamResource {
     const { id, migrationId, role, localPath } = this.#options;
     const awaitsLocal = this.#state.t === 'waiting' || (this.#state.t === 'attached' && this.#state.end.side === 'peer');
-    const { counters } = this;
+    const { counters, bytesPerSec } = this;
     return {
       id,
       migrationId,
@@ -110,6 +136,9 @@ export class Stream {
       ticket: null,
       bytesToPeer: counters.bytesToRemote,
       bytesFromPeer: counters.bytesToLocal,
+      toPeerBytesPerSec: bytesPerSec.toPeer,
+      fromPeerBytesPerSec: bytesPerSec.fromPeer,
+      bandwidthMibPerSec: this.#bandwidthMibPerSec,
       spliceCalls: counters.spliceCalls,
       stalls: counters.stalls,
       msSinceLastByte: this.#state.t === 'streaming' ? Math.max(0, Math.round(counters.silentMs)) : null,
@@ -156,7 +185,9 @@ export class Stream {
 
   #start({ local, remote, head }: Extract<StreamEffect, { t: 'start' }>): void {
     try {
-      this.#pump = startPump({ local, remote, head, onHalfClose: () => this.#halfClosed() });
+      const caps = { bandwidth: this.#bandwidth, sharedBandwidth: this.#options.relayBandwidth };
+      this.#pump = startPump({ local, remote, head, ...caps, onHalfClose: () => this.#halfClosed() });
+      this.#throughput = new Throughput(this.#options.clock, this.#pump.counters);
     } catch (thrown) {
       this.#state = { t: 'failed', reason: `the stream could not be started: ${messageOf(thrown)}` };
       return;
@@ -193,6 +224,8 @@ export class Stream {
       return;
     }
     this.#closedAt = this.#options.clock.wall();
+    this.#throughput?.stop();
+    this.#throughput = undefined;
     this.#local?.close();
     if (this.#pump === undefined) this.#finished();
   }

@@ -7,7 +7,8 @@ import { type ErrorCode, VmferryError } from '@vmferry/errors';
 import { detachSocket, resetOnClose, takeHandle } from '@vmferry/posix';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
-import { Stream, type StreamTimers } from './stream.js';
+import { Bandwidth } from '../pump/index.js';
+import { bytesPerMib, Stream, type StreamTimers } from './stream.js';
 import { Ticket } from './ticket.js';
 
 type CreateStream = z.output<typeof createStream>;
@@ -15,6 +16,8 @@ type CreateStream = z.output<typeof createStream>;
 export interface StreamsOptions {
   readonly runtimeDir: string;
   readonly timers: StreamTimers;
+  /** What all streams together may move in each direction; 0 is no cap. */
+  readonly bandwidthMibPerSec: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly faults: FaultPoints;
@@ -27,11 +30,14 @@ export interface StreamTotals {
   bytesFromPeer: number;
   spliceCalls: number;
   stalls: number;
+  closed: number;
+  failed: number;
 }
 
 const openMax = 64;
 const finishedMax = 1_000;
 const connectMs = 10_000;
+const shuttingDown = 'the relay is shutting down';
 /** A peer host that vanished is noticed by probes: they begin after this long without a byte, and ten a second apart decide. */
 const keepAliveMs = 15_000;
 
@@ -39,13 +45,23 @@ const keepAliveMs = 15_000;
 export class Streams {
   readonly #options: StreamsOptions;
   readonly #folder: string;
+  readonly #bandwidth = new Bandwidth();
   readonly #streams = new Map<string, Stream>();
-  readonly #dropped: StreamTotals = { bytesToPeer: 0, bytesFromPeer: 0, spliceCalls: 0, stalls: 0 };
+  readonly #dropped: StreamTotals = {
+    bytesToPeer: 0,
+    bytesFromPeer: 0,
+    spliceCalls: 0,
+    stalls: 0,
+    closed: 0,
+    failed: 0,
+  };
   /** Places are taken before the first await, so that many requests at once cannot exceed the bound. */
   #openCount = 0;
+  #isDraining = false;
 
   constructor(options: StreamsOptions) {
     this.#options = options;
+    this.#bandwidth.limit(options.bandwidthMibPerSec * bytesPerMib);
     this.#folder = privateFolder(join(options.runtimeDir, 'streams'));
   }
 
@@ -85,15 +101,26 @@ export class Streams {
     return totals;
   }
 
-  /** Ends what is not streaming at once, and what streams after `graceMs`; resolves when every descriptor is closed. */
-  async drain(graceMs: number): Promise<void> {
+  /**
+   * Ends what is not streaming at once, and what streams after `graceMs` or when `hurry` is aborted; resolves when every descriptor
+   * is closed. From now on no stream is opened, a creation that is under way among them.
+   */
+  async drain(graceMs: number, hurry: AbortSignal): Promise<void> {
+    this.#isDraining = true;
     const open = this.list().filter((stream) => !stream.isOver);
-    for (const stream of open) if (stream.state !== 'streaming') stream.fail('the relay is shutting down');
-    const cut = this.#options.clock.after(graceMs, () => {
-      for (const stream of open) stream.fail(`the relay is shutting down and the stream did not end within ${graceMs} ms`);
-    });
-    await Promise.all(open.map((stream) => stream.over));
-    cut.cancel();
+    const cut = (reason: string) => {
+      for (const stream of open) stream.fail(reason);
+    };
+    for (const stream of open) if (stream.state !== 'streaming') stream.fail(shuttingDown);
+    const timer = this.#options.clock.after(graceMs, () =>
+      cut(`${shuttingDown} and the stream did not end within ${graceMs} ms`),
+    );
+    const hurried = () => cut(`${shuttingDown} and was told a second time not to wait for the stream`);
+    if (hurry.aborted) hurried();
+    hurry.addEventListener('abort', hurried, { once: true });
+    await Promise.all(this.list().map((stream) => stream.over));
+    hurry.removeEventListener('abort', hurried);
+    timer.cancel();
   }
 
   async #awaitPeer(request: Extract<CreateStream, { role: 'destination' }>, publicUrl: string): Promise<StreamResource> {
@@ -135,13 +162,27 @@ export class Streams {
 
   #open(request: CreateStream, admission: { ticket: Ticket; expiresMs: number } | null): Promise<Stream> {
     const { random, log, clock, faults, timers } = this.#options;
-    const { migrationId, role } = request;
-    const localPath = join(this.#folder, `${random.hex(8)}.sock`);
-    const streamLog = log.child({ migrationId, side: role });
-    return Stream.open({ id: random.uuid(), migrationId, role, localPath, admission, timers, clock, faults, log: streamLog });
+    const { migrationId, role, bandwidthMibPerSec = null } = request;
+    return Stream.open({
+      id: random.uuid(),
+      migrationId,
+      role,
+      localPath: join(this.#folder, `${random.hex(8)}.sock`),
+      admission,
+      bandwidthMibPerSec,
+      relayBandwidth: this.#bandwidth,
+      timers,
+      clock,
+      faults,
+      log: log.child({ migrationId, side: role }),
+    });
   }
 
   #keep(stream: Stream): void {
+    if (this.#isDraining) {
+      stream.fail(shuttingDown);
+      throw new VmferryError('draining', 'The relay is shutting down and takes no new stream.');
+    }
     this.#streams.set(stream.id, stream);
     void stream.over.then(() => {
       this.#openCount -= 1;
@@ -164,7 +205,8 @@ export function armPeer(socket: Socket): void {
   socket.setKeepAlive(true, keepAliveMs);
 }
 
-function addTo(totals: StreamTotals, { counters }: Stream): void {
+function addTo(totals: StreamTotals, { counters, state }: Stream): void {
+  if (state === 'closed' || state === 'failed') totals[state] += 1;
   totals.bytesToPeer += counters.bytesToRemote;
   totals.bytesFromPeer += counters.bytesToLocal;
   totals.spliceCalls += counters.spliceCalls;

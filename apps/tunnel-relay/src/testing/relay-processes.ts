@@ -17,6 +17,8 @@ export interface RelayProcess {
   readonly stateDir: string;
   /** What is in its folder of sockets. */
   sockets(): string[];
+  /** What it has logged so far; with `--log-level info`, each change of a stream. */
+  logged(): string;
   /** How many descriptors it holds (I6). */
   descriptors(): number;
 }
@@ -43,10 +45,14 @@ export async function relayProcess(
     'error',
   ];
   const child = spawn(process.execPath, [entry, ...fixed, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: environment,
   });
-  const exited = once(child, 'exit');
+  let log = '';
+  child.stderr.on('data', (lines: Buffer) => {
+    log += lines.toString();
+  });
+  const exited = once(child, 'close');
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await exited;
@@ -59,6 +65,7 @@ export async function relayProcess(
     url,
     client: new RelayClient(url),
     stateDir: join(folder, 'state'),
+    logged: () => log,
     sockets: () => readdirSync(join(runtimeDir, 'streams')),
     descriptors: () => readdirSync(`/proc/${child.pid}/fd`).length,
   };

@@ -11,8 +11,11 @@ const restartMsFirst = 100;
 const restartMsMax = 5_000;
 /** An app that was ready for this long has recovered: its next death counts as the first. */
 const recoveredAfterMs = 10_000;
-/** How long a drain may take before the app is killed. Nothing is lost by that: what an app needs is on disk. */
-const drainMsMax = 30_000;
+/**
+ * How long a drain may take before the app is killed: longer than a relay's own 30 s for its streams and 10 s for its requests, so that it
+ * still says why it cuts. Nothing is lost by killing: what an app needs is on disk.
+ */
+const drainMsMax = 45_000;
 
 type State =
   | { readonly t: 'idle' }
@@ -51,7 +54,7 @@ export class SupervisedApp {
     return announced;
   }
 
-  /** SIGTERM, then waits for the end; after 30 s, or when `impatient` is aborted, SIGKILL. */
+  /** SIGTERM, then waits for the end; after 45 s, or when `impatient` is aborted, SIGKILL. */
   async stop(impatient: AbortSignal): Promise<void> {
     const state = this.#state;
     this.#state = { t: 'stopping' };
