@@ -30,6 +30,8 @@ export type CreateStream = z.input<typeof createStream>;
 
 export const streamState = z.enum(['waiting', 'attached', 'streaming', 'closed', 'failed']);
 
+export const streamPath = z.enum(['splice', 'streams']);
+
 export const streamResource = z
   .object({
     id: uuid,
@@ -42,6 +44,11 @@ export const streamResource = z
     attachUrl: z.string().max(limits.urlCharsMax).nullable(),
     /** Shown once, in the reply to the creation of a `destination` stream. */
     ticket: ticket.nullable(),
+    /**
+     * How its bytes are moved: `splice` inside the kernel, `streams` by Node where the kernel does not splice these sockets; null before it
+     * streams.
+     */
+    path: streamPath.nullable(),
     bytesToPeer: z.int(),
     bytesFromPeer: z.int(),
     spliceCalls: z.int(),

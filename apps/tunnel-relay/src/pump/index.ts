@@ -1,4 +1,4 @@
 export type { PumpCounters } from './counters.js';
-export type { PumpEnd } from './pump-end.js';
+export type { PathName, PumpEnd } from './pump-end.js';
 export { prepareWorker } from './pump-workers.js';
 export { type Pump, startPump } from './start-pump.js';

@@ -108,6 +108,7 @@ export class Stream {
       localSocket: awaitsLocal ? localPath : null,
       attachUrl: role === 'destination' ? `${publicUrl}/v1/streams/${id}/attach` : null,
       ticket: null,
+      path: this.#pump?.path ?? null,
       bytesToPeer: counters.bytesToRemote,
       bytesFromPeer: counters.bytesToLocal,
       spliceCalls: counters.spliceCalls,
@@ -156,7 +157,9 @@ export class Stream {
 
   #start({ local, remote, head }: Extract<StreamEffect, { t: 'start' }>): void {
     try {
-      this.#pump = startPump({ local, remote, head, onHalfClose: () => this.#halfClosed() });
+      const onFallback = (reason: string) =>
+        this.#options.log.warn('the kernel does not splice the stream; Node moves its bytes', { stream: this.id, reason });
+      this.#pump = startPump({ local, remote, head, onHalfClose: () => this.#halfClosed(), onFallback });
     } catch (thrown) {
       this.#state = { t: 'failed', reason: `the stream could not be started: ${messageOf(thrown)}` };
       return;

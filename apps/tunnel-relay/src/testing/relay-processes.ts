@@ -15,6 +15,8 @@ export interface RelayProcess {
   readonly url: string;
   readonly client: RelayClient;
   readonly stateDir: string;
+  /** What has come of its log. */
+  logged(): string;
   /** What is in its folder of sockets. */
   sockets(): string[];
   /** How many descriptors it holds (I6). */
@@ -43,8 +45,13 @@ export async function relayProcess(
     'error',
   ];
   const child = spawn(process.execPath, [entry, ...fixed, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: environment,
+  });
+  let logged = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    logged += chunk.toString();
+    process.stderr.write(chunk);
   });
   const exited = once(child, 'exit');
   onTestFinished(async () => {
@@ -59,6 +66,7 @@ export async function relayProcess(
     url,
     client: new RelayClient(url),
     stateDir: join(folder, 'state'),
+    logged: () => logged,
     sockets: () => readdirSync(join(runtimeDir, 'streams')),
     descriptors: () => readdirSync(`/proc/${child.pid}/fd`).length,
   };

@@ -1,0 +1,79 @@
+import { errnoName, takeSocketError } from '@vmferry/posix';
+import type { SharedCounters } from '../counters.js';
+import type { DataPath, PathListener, PumpJob } from '../data-path.js';
+import type { DirectionName, Side, WorkerEnd } from '../pump-end.js';
+import { type EndListener, type NodeEnd, type OpenEnd, pieceOf } from './node-end.js';
+import { plainEnd } from './plain-end.js';
+
+/** Node watches no connection that it neither reads nor writes: whether the peer broke off meanwhile has to be asked for. */
+const breakCheckMs = 250;
+
+/** The path by Node's own streams, in the same worker thread. */
+export const moveByStreams: DataPath = (job, counters, listener) =>
+  moveBetween({ local: plainEnd(job.local), remote: plainEnd(job.remote) }, job, counters, listener);
+
+/** Moves bytes between two ends. Of each direction one piece is in memory, and its sender waits until the receiver has taken it. */
+async function moveBetween(
+  open: { readonly local: OpenEnd; readonly remote: OpenEnd },
+  job: PumpJob,
+  counters: SharedCounters,
+  listener: PathListener,
+): Promise<WorkerEnd> {
+  let settle: (end: WorkerEnd) => void = () => undefined;
+  const outcome = new Promise<WorkerEnd>((resolve) => {
+    settle = resolve;
+  });
+  const ended = new Set<DirectionName>();
+  const towards = (name: DirectionName, from: Side, to: () => NodeEnd): EndListener => ({
+    piece: (bytes, taken) => pass(bytes, name, to(), counters, taken),
+    ended: () =>
+      to().end(() => {
+        ended.add(name);
+        if (ended.size === 2) settle({ t: 'clean' });
+        else listener.halfClosed();
+      }),
+    broke: (error) => settle(failureOf(from, error)),
+  });
+  // Nothing is told before this turn of the event loop is over: by then both ends are there, and the heads are written.
+  const local = open.local(towards('to-remote', 'local', () => remote));
+  const remote = open.remote(towards('to-local', 'remote', () => local));
+  passHead(job.toRemote.head, 'to-remote', remote, counters);
+  passHead(job.toLocal.head, 'to-local', local, counters);
+  listener.signal.addEventListener('abort', () => settle({ t: 'aborted' }), { once: true });
+  if (counters.abortWanted) settle({ t: 'aborted' });
+  const watch = setInterval(() => watchForBreaks(job, settle), breakCheckMs);
+  const end = await outcome;
+  clearInterval(watch);
+  await Promise.all([local.close(), remote.close()]);
+  return end;
+}
+
+function passHead(head: Uint8Array, name: DirectionName, to: NodeEnd, counters: SharedCounters): void {
+  if (head.length > 0) pass(pieceOf(head), name, to, counters, () => undefined);
+}
+
+function pass(bytes: Uint8Array, name: DirectionName, to: NodeEnd, counters: SharedCounters, taken: () => void): void {
+  let waiting = true;
+  to.write(bytes, () => {
+    waiting = false;
+    counters.countBytes(name, bytes.length);
+    taken();
+  });
+  // What the kernel takes at once is taken before this turn of the event loop is over.
+  setImmediate(() => {
+    if (waiting) counters.countStall();
+  });
+}
+
+function failureOf(side: Side, { syscall, code, errno }: NodeJS.ErrnoException): WorkerEnd {
+  const isRead = syscall === undefined || syscall === 'read';
+  const direction = (side === 'local') === isRead ? 'to-remote' : 'to-local';
+  return { t: 'failed', side, direction, errno: Math.abs(errno ?? 0), name: code ?? 'unknown' };
+}
+
+function watchForBreaks(job: PumpJob, settle: (end: WorkerEnd) => void): void {
+  for (const side of ['local', 'remote'] as const) {
+    const errno = takeSocketError(job[side]);
+    if (errno !== 0) settle(failureOf(side, Object.assign(new Error(), { code: errnoName(errno), errno })));
+  }
+}
