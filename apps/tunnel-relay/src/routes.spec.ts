@@ -37,6 +37,7 @@ async function relayAt(timers: Partial<RelayOptions['timers']> = {}, faults: Rel
     clock: systemClock,
     random: systemRandom,
     faults,
+    tls: null,
     log: createLogger({ app: 'tunnel-relay', level: 'error', hostName: 'h' }),
   });
   started.push({ relay, folder });
@@ -81,11 +82,11 @@ describe('the routes', () => {
         streamUpgrades(none),
       ),
     ).toMatchInlineSnapshot(`
-      "DELETE /v1/streams/:id [relay] -> 204; stream-not-found
-      GET /v1/streams [relay] -> 200; -
-      GET /v1/streams/:id [relay] -> 200; stream-not-found
-      POST /v1/streams [relay] -> 201; peer-nonsense, peer-unreachable, stream-failed, stream-not-found, ticket-invalid, too-many-requests
-      UPGRADE /v1/streams/:id/attach [ticket] -> 101 vmferry-stream-1; stream-not-found, ticket-invalid"
+      "DELETE /v1/streams/:id [relay] -> 204; certificate-refused, stream-not-found
+      GET /v1/streams [relay] -> 200; certificate-refused
+      GET /v1/streams/:id [relay] -> 200; certificate-refused, stream-not-found
+      POST /v1/streams [relay] -> 201; certificate-refused, peer-nonsense, peer-unreachable, stream-failed, stream-not-found, ticket-invalid, too-many-requests
+      UPGRADE /v1/streams/:id/attach [ticket] -> 101 vmferry-stream-1; certificate-refused, stream-not-found, ticket-invalid"
     `);
   });
 

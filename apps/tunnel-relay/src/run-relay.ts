@@ -11,6 +11,7 @@ import {
   type LogLevel,
   loadAuthenticator,
   logLevels,
+  openTlsIdentity,
   parseListenAddress,
   type RunningApp,
   runApp,
@@ -30,6 +31,9 @@ interface Settings {
   readonly silenceSeconds: number;
   readonly drainSeconds: number;
   readonly logLevel: LogLevel;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
 }
 
 /** The life of a relay process, from its arguments to its end. `faultPlan` is what `VMFERRY_FAULT` says, for tests. */
@@ -44,7 +48,8 @@ export async function runRelay(argv: readonly string[], faultPlan: string | unde
 async function startRelay(settings: Settings, faultPlan: string | undefined, log: Log): Promise<RunningApp> {
   checkRuntimeDir(settings.runtimeDir);
   const at = parseListenAddress(settings.listen);
-  const publicUrl = checkedUrl(settings.publicUrl);
+  const tls = openTlsIdentity(settings, log);
+  const publicUrl = checkedUrl(settings.publicUrl, tls === null ? 'http' : 'https');
   const authenticator = loadAuthenticator(settings.tokenFile);
   const faults = faultPointsFrom(faultPlan);
   const lock = takeAgentLock(settings.stateDir, 'tunnel-relay');
@@ -61,6 +66,7 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     publicUrl,
     timers: { attachMs: settings.attachTimeoutSeconds * 1_000, silenceMs: settings.silenceSeconds * 1_000 },
     authenticator,
+    tls,
     holdsState: () => lock.holds(),
     clock: systemClock,
     random: systemRandom,
@@ -111,6 +117,9 @@ function readSettings(argv: readonly string[]): Settings {
         .default(0),
     )
     .addOption(option('--drain-seconds <n>', 'how long streams may go on after SIGTERM').argParser(seconds(0, 3_600)).default(30))
+    .addOption(option('--tls-cert <file>', 'PEM; with it the relay speaks HTTPS alone, and each caller shows a certificate'))
+    .addOption(option('--tls-key <file>', 'the key of --tls-cert'))
+    .addOption(option('--tls-ca <file>', 'who signs the certificates of this relay, its peers and its callers'))
     .addOption(option('--log-level <level>', 'what is logged').choices(logLevels).default('info'))
     .parse(argv)
     .opts<Settings>();
@@ -124,11 +133,11 @@ function seconds(min: number, max: number): (text: string) => number {
   };
 }
 
-function checkedUrl(text: string | undefined): string | undefined {
+function checkedUrl(text: string | undefined, scheme: 'http' | 'https'): string | undefined {
   if (text === undefined) return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'http:' && url.pathname === '/' && url.search === '' && url.username === '') return url.origin;
-  throw new VmferryError('invalid-argument', `--public-url has to be http://HOST:PORT without a path, not "${text}".`);
+  if (url?.protocol === `${scheme}:` && url.pathname === '/' && url.search === '' && url.username === '') return url.origin;
+  throw new VmferryError('invalid-argument', `--public-url has to be ${scheme}://HOST:PORT without a path, not "${text}".`);
 }
 
 function ownVersion(): string {

@@ -30,7 +30,7 @@ export type CreateStream = z.input<typeof createStream>;
 
 export const streamState = z.enum(['waiting', 'attached', 'streaming', 'closed', 'failed']);
 
-export const streamPath = z.enum(['splice', 'streams']);
+export const streamPath = z.enum(['splice', 'streams', 'tls']);
 
 export const streamResource = z
   .object({
@@ -45,7 +45,7 @@ export const streamResource = z
     /** Shown once, in the reply to the creation of a `destination` stream. */
     ticket: ticket.nullable(),
     /**
-     * How its bytes are moved: `splice` inside the kernel, `streams` by Node where the kernel does not splice these sockets; null before it
+     * How its bytes are moved: `splice` inside the kernel, `streams` by Node where the kernel does not splice these sockets, `tls` encrypted to the peer; null before it
      * streams.
      */
     path: streamPath.nullable(),

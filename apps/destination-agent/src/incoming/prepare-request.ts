@@ -69,6 +69,7 @@ export async function acceptPrepare(
 export function readFlags(context: DestinationContext, body: PrepareBody, transport: 'direct' | 'tunnelled'): MigrationFlags {
   const flags = parseFlags(body.flags ?? []);
   checkTransport(context, flags, transport);
+  if (body.uri !== undefined) refuseUnmetTls(context, body.uri, transport);
   if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
   return flags;
 }
@@ -95,6 +96,16 @@ function checkTransport({ relay, host }: DestinationContext, flags: MigrationFla
   if (transport === 'tunnelled' && relay === null) {
     throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
   }
+}
+
+/** Whether a stream speaks TLS is its taker's word: the agent of a direct one does not, its relay may. */
+function refuseUnmetTls({ relay }: DestinationContext, uri: string, transport: 'direct' | 'tunnelled'): void {
+  const { protocol } = new URL(transport === 'tunnelled' && relay !== null ? relay.baseUrl : 'http://direct');
+  if (!uri.startsWith('https:') || protocol === 'https:') return;
+  throw new VmferryError(
+    'invalid-argument',
+    `The stream of a ${transport} migration does not speak TLS here, as ${uri} wants it.`,
+  );
 }
 
 /** A domain of this name or uuid that is active here, or whose migration is not decided, is in the way. */

@@ -1,10 +1,13 @@
 import type { SharedCounters } from './counters.js';
 import type { DirectionJob } from './direction.js';
 import type { PathName, WorkerEnd } from './pump-end.js';
+import type { TlsSession } from './tls-session.js';
 
 /** All that a worker gets. The descriptors stay the main thread's to close. */
 export interface PumpJob {
   readonly path: PathName;
+  /** Null on every path but `tls`. */
+  readonly tls: TlsSession | null;
   readonly local: number;
   readonly remote: number;
   /** An eventfd that becomes readable when the pump is to look for an abort. */

@@ -2,3 +2,4 @@ export type { PumpCounters } from './counters.js';
 export type { PathName, PumpEnd } from './pump-end.js';
 export { prepareWorker } from './pump-workers.js';
 export { type Pump, startPump } from './start-pump.js';
+export type { TlsSession } from './tls-session.js';

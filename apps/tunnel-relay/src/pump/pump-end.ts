@@ -5,9 +5,9 @@ export type DirectionName = 'to-local' | 'to-remote';
 
 /**
  * The ways to move the bytes of a stream. `splice`: inside the kernel. `streams`: by Node's event loop, where the kernel does not
- * splice these sockets.
+ * splice these sockets. `tls`: by Node too, encrypted towards the other relay.
  */
-export type PathName = 'splice' | 'streams';
+export type PathName = 'splice' | 'streams' | 'tls';
 
 /**
  * How a pump ended. `clean`: both directions came to their end and the last byte of each was handed to the kernel. `failed`:

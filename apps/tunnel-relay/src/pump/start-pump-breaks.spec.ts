@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { prepareWorker } from './index.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
 import { fate } from './testing/connections.js';
-import { rigOn } from './testing/rig.js';
+import { everyPath, rigOn } from './testing/rig.js';
 
 const children: ChildProcess[] = [];
 afterEach(() => {
@@ -19,7 +19,7 @@ async function flow(from: net.Socket, to: net.Socket): Promise<void> {
   await arrived;
 }
 
-describe.each(['splice', 'streams'] as const)('a pump by %s that does not end well', (path) => {
+describe.each(everyPath)('a pump by %s that does not end well', (path) => {
   const open = rigOn(path);
 
   it('resets both connections when it is aborted, and keeps the first reason', async () => {

@@ -5,6 +5,7 @@ import type { PumpJob } from './data-path.js';
 import { openPumpDescriptors, type PumpDescriptors } from './pump-descriptors.js';
 import type { PathName, PumpEnd, WorkerEnd } from './pump-end.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
+import type { TlsSession } from './tls-session.js';
 import type { WorkerMessage, WorkerOrder } from './worker-messages.js';
 
 export interface PumpOptions {
@@ -16,8 +17,10 @@ export interface PumpOptions {
   readonly head?: Uint8Array;
   /** Told when one direction has come to its end and the other has not. */
   readonly onHalfClose?: () => void;
-  /** Which path is tried first: `splice`, unless the specs hold another one to the same contract. */
-  readonly path?: PathName;
+  /** With it `remote` speaks TLS. */
+  readonly tls?: TlsSession | null;
+  /** Which plain path is tried first: `splice`, unless the specs hold the other one to the same contract. */
+  readonly path?: 'splice' | 'streams';
   /** Told when the pump has left a path that this host does not support, with what the kernel said. */
   readonly onFallback?: (reason: string) => void;
 }
@@ -46,7 +49,8 @@ process.on('exit', () => {
  */
 export function startPump(options: PumpOptions): Pump {
   const { head = new Uint8Array(0), onHalfClose = () => undefined, onFallback = () => undefined } = options;
-  let { path = 'splice' } = options;
+  const { tls = null } = options;
+  let path: PathName = tls === null ? (options.path ?? 'splice') : 'tls';
   const descriptors = openPumpDescriptors(options.local, options.remote);
   const counters = new SharedCounters();
   const worker = takeWorkerOrClose(descriptors);
@@ -68,7 +72,7 @@ export function startPump(options: PumpOptions): Pump {
     descriptors.close(end.t === 'clean' ? 'clean' : 'reset');
     return end.t === 'aborted' ? { ...end, reason: abortReason } : end;
   });
-  order({ t: 'move', job: { path, ...jobFor(descriptors, head, counters) } });
+  order({ t: 'move', job: { path, tls, ...jobFor(descriptors, head, counters) } });
   const abort = (reason: string) => {
     if (!running.has(stop) || counters.abortWanted) return;
     abortReason = reason;
@@ -120,7 +124,7 @@ function outcomeOf(
   });
 }
 
-function jobFor(descriptors: PumpDescriptors, head: Uint8Array, counters: SharedCounters): Omit<PumpJob, 'path'> {
+function jobFor(descriptors: PumpDescriptors, head: Uint8Array, counters: SharedCounters): Omit<PumpJob, 'path' | 'tls'> {
   // A Buffer is often a window on a larger pool, and all of that would be copied to the worker.
   const ownBytes = new Uint8Array(head);
   const local = { side: 'local', fd: descriptors.local } as const;

@@ -4,9 +4,10 @@ import type { DataPath, PathListener, PumpJob } from './data-path.js';
 import { moveBytes } from './move-bytes.js';
 import type { PathName, WorkerEnd } from './pump-end.js';
 import { moveByStreams } from './streams/move-by-streams.js';
+import { moveByTls } from './streams/move-by-tls.js';
 import type { WorkerMessage, WorkerOrder } from './worker-messages.js';
 
-const paths: Readonly<Record<PathName, DataPath>> = { splice: moveBytes, streams: moveByStreams };
+const paths: Readonly<Record<PathName, DataPath>> = { splice: moveBytes, streams: moveByStreams, tls: moveByTls };
 
 let running = new AbortController();
 

@@ -2,7 +2,7 @@ import type { StreamResource } from '@vmferry/api';
 import { closeFd, resetOnClose } from '@vmferry/posix';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
-import { type Pump, type PumpCounters, startPump } from '../pump/index.js';
+import { type Pump, type PumpCounters, startPump, type TlsSession } from '../pump/index.js';
 import { type LocalSocket, listenOnce } from './local-socket.js';
 import { type StreamEffect, type StreamEnd, type StreamEvent, type StreamState, step } from './stream-state.js';
 import { invalidTicket, type Ticket } from './ticket.js';
@@ -81,9 +81,9 @@ export class Stream {
     this.#options.admission.ticket.redeem(secret, migrationId);
   }
 
-  /** Takes over the connection to the other relay. */
-  async attachPeer(fd: number, head: Uint8Array): Promise<void> {
-    await this.#arrived({ side: 'peer', fd, head });
+  /** Takes over the connection to the other relay; with `tls` the stream goes on in TLS. */
+  async attachPeer(fd: number, head: Uint8Array, tls: TlsSession | null): Promise<void> {
+    await this.#arrived({ side: 'peer', fd, head, tls });
   }
 
   /** Ends the stream as failed, with a reset of both its ends; nothing once it is over. */
@@ -155,11 +155,11 @@ export class Stream {
     }
   }
 
-  #start({ local, remote, head }: Extract<StreamEffect, { t: 'start' }>): void {
+  #start({ local, remote, head, tls }: Extract<StreamEffect, { t: 'start' }>): void {
     try {
       const onFallback = (reason: string) =>
         this.#options.log.warn('the kernel does not splice the stream; Node moves its bytes', { stream: this.id, reason });
-      this.#pump = startPump({ local, remote, head, onHalfClose: () => this.#halfClosed(), onFallback });
+      this.#pump = startPump({ local, remote, head, tls, onHalfClose: () => this.#halfClosed(), onFallback });
     } catch (thrown) {
       this.#state = { t: 'failed', reason: `the stream could not be started: ${messageOf(thrown)}` };
       return;

@@ -13,7 +13,7 @@ export const moveByStreams: DataPath = (job, counters, listener) =>
   moveBetween({ local: plainEnd(job.local), remote: plainEnd(job.remote) }, job, counters, listener);
 
 /** Moves bytes between two ends. Of each direction one piece is in memory, and its sender waits until the receiver has taken it. */
-async function moveBetween(
+export async function moveBetween(
   open: { readonly local: OpenEnd; readonly remote: OpenEnd },
   job: PumpJob,
   counters: SharedCounters,
@@ -33,6 +33,7 @@ async function moveBetween(
         else listener.halfClosed();
       }),
     broke: (error) => settle(failureOf(from, error)),
+    stalled: () => counters.countStall(),
   });
   // Nothing is told before this turn of the event loop is over: by then both ends are there, and the heads are written.
   const local = open.local(towards('to-remote', 'local', () => remote));
@@ -53,19 +54,13 @@ function passHead(head: Uint8Array, name: DirectionName, to: NodeEnd, counters: 
 }
 
 function pass(bytes: Uint8Array, name: DirectionName, to: NodeEnd, counters: SharedCounters, taken: () => void): void {
-  let waiting = true;
   to.write(bytes, () => {
-    waiting = false;
     counters.countBytes(name, bytes.length);
     taken();
   });
-  // What the kernel takes at once is taken before this turn of the event loop is over.
-  setImmediate(() => {
-    if (waiting) counters.countStall();
-  });
 }
 
-function failureOf(side: Side, { syscall, code, errno }: NodeJS.ErrnoException): WorkerEnd {
+export function failureOf(side: Side, { syscall, code, errno }: NodeJS.ErrnoException): WorkerEnd {
   const isRead = syscall === undefined || syscall === 'read';
   const direction = (side === 'local') === isRead ? 'to-remote' : 'to-local';
   return { t: 'failed', side, direction, errno: Math.abs(errno ?? 0), name: code ?? 'unknown' };

@@ -11,6 +11,8 @@ export interface EndListener {
   /** Nothing more comes from there, and all that came was told. */
   ended(): void;
   broke(error: NodeJS.ErrnoException): void;
+  /** What was written to it waits: the kernel takes no more of it now. */
+  stalled(): void;
 }
 
 /** One of the two ends of a stream, as Node's event loop moves its bytes. */
