@@ -10,7 +10,7 @@ import {
   listenForTicks,
   type TickListener,
 } from '@vmferry/guest-image';
-import { type AppProcess, Host, processesOf, quickTimers } from '@vmferry/lab';
+import { type AppProcess, Host, type HostOptions, processesOf, quickTimers } from '@vmferry/lab';
 import { eventually } from './eventually.js';
 
 const tickDeadlineMs = 20_000;
@@ -21,7 +21,11 @@ export interface WorldOptions {
   readonly protocols?: 'v2';
   /** The guest is Linux with so much memory filled; by default it is the boot sector. */
   readonly linuxFilledMib?: number;
+  /** The certificates of each host's apps; with them the relays speak TLS. */
+  readonly certificates?: { readonly a: HostCertificates; readonly b: HostCertificates };
 }
+
+type HostCertificates = NonNullable<HostOptions['certificates']>;
 
 /** Two hosts on loopback and one guest that runs on one of them: what a case of the suite has to itself. */
 export class World {
@@ -58,7 +62,7 @@ export class World {
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open({ protocols, linuxFilledMib }: WorldOptions = {}): Promise<World> {
+  static async open({ protocols, linuxFilledMib, certificates }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -67,8 +71,10 @@ export class World {
     const diskPath = await guest.copyFor(join(folder, 'g'));
     const ticks = await listenForTicks(join(folder, 'g', 'serial'));
     const offered = protocols === undefined ? {} : { protocols };
-    const host = (name: string) =>
-      new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered });
+    const host = (name: 'a' | 'b') => {
+      const shown = certificates === undefined ? {} : { certificates: certificates[name] };
+      return new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered, ...shown });
+    };
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
     const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib);
