@@ -20,6 +20,7 @@ import {
   type Log,
   loadAuthenticator,
   Metrics,
+  openTlsIdentity,
   parseListenAddress,
   type RunningApp,
   sessionRoutes,
@@ -73,7 +74,8 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     events: host.events,
     sessions: new ControlSessions({ clock: systemClock, random: systemRandom, ttlSecondsDefault: options.sessionTtlSeconds }),
     metrics: new MigrationMetrics(metrics, 'destination', () => incomings.list()),
-    relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
+    relay:
+      options.relay === undefined ? null : new RelayClient(options.relay, { ...peers.own, tls: openTlsIdentity(options, log) }),
     neighbour: options.sourceAgent === undefined ? null : new SourceAgentClient(options.sourceAgent, peers.own),
     sourceAgent: peers.clients((url, shown) => new SourceAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
     timers: {

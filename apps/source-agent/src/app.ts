@@ -18,6 +18,7 @@ import {
   type Log,
   loadAuthenticator,
   Metrics,
+  openTlsIdentity,
   parseListenAddress,
   type RunningApp,
   StepReplies,
@@ -65,7 +66,8 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     events: host.events,
     sessions: new ControlSessions({ clock: systemClock, random: systemRandom, ttlSecondsDefault: options.sessionTtlSeconds }),
     metrics: new MigrationMetrics(metrics, 'source', () => outgoings.list()),
-    relay: options.relay === undefined ? null : new RelayClient(options.relay, peers.own),
+    relay:
+      options.relay === undefined ? null : new RelayClient(options.relay, { ...peers.own, tls: openTlsIdentity(options, log) }),
     destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
     ...incomingOf(host.state, report),
     departures: new Map(),

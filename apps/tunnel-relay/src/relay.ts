@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import type { VersionReply } from '@vmferry/api';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import { type Authenticator, createService, type Log, Metrics, type Service } from '@vmferry/service';
+import type { TlsIdentity } from '@vmferry/tls';
 import { declareRelayMetrics } from './relay-metrics.js';
 import { streamRoutes, streamUpgrades } from './routes.js';
 import type { StreamTimers } from './streams/stream.js';
@@ -23,6 +24,8 @@ export interface RelayOptions {
   readonly random: Random;
   readonly faults: FaultPoints;
   readonly log: Log;
+  /** With it the relay speaks HTTPS alone, and its streams are encrypted. */
+  readonly tls: TlsIdentity | null;
 }
 
 export interface Relay {
@@ -47,6 +50,7 @@ export function createRelay(options: RelayOptions): Relay {
     clock: options.clock,
     random: options.random,
     authenticator: options.authenticator,
+    tls: options.tls,
     version: () => ({ app: 'tunnel-relay', version: options.version, protocols: ['v3'], features: [], ...options.host }),
     ready() {
       const ok = options.holdsState();

@@ -24,6 +24,8 @@ afterEach(async () => {
   }
 });
 
+const log = createLogger({ app: 'tunnel-relay', level: 'error', hostName: 'h' });
+
 async function relayAt(
   timers: Partial<RelayOptions['timers']> = {},
   faults: RelayOptions['faults'] = noFaults,
@@ -42,7 +44,8 @@ async function relayAt(
     clock: systemClock,
     random: systemRandom,
     faults,
-    log: createLogger({ app: 'tunnel-relay', level: 'error', hostName: 'h' }),
+    tls: null,
+    log,
     ...options,
   });
   started.push({ relay, folder });
@@ -87,12 +90,12 @@ describe('the routes', () => {
         streamUpgrades(none),
       ),
     ).toMatchInlineSnapshot(`
-      "DELETE /v1/streams/:id [relay] -> 204; stream-not-found
-      GET /v1/streams [relay] -> 200; -
-      GET /v1/streams/:id [relay] -> 200; stream-not-found
-      PATCH /v1/streams/:id [relay] -> 200; stream-not-found, stream-over
-      POST /v1/streams [relay] -> 201; peer-nonsense, peer-unreachable, stream-failed, stream-not-found, ticket-invalid, too-many-requests
-      UPGRADE /v1/streams/:id/attach [ticket] -> 101 vmferry-stream-1; stream-not-found, ticket-invalid"
+      "DELETE /v1/streams/:id [relay] -> 204; certificate-refused, stream-not-found
+      GET /v1/streams [relay] -> 200; certificate-refused
+      GET /v1/streams/:id [relay] -> 200; certificate-refused, stream-not-found
+      PATCH /v1/streams/:id [relay] -> 200; certificate-refused, stream-not-found, stream-over
+      POST /v1/streams [relay] -> 201; certificate-refused, peer-nonsense, peer-unreachable, stream-failed, stream-not-found, ticket-invalid, too-many-requests
+      UPGRADE /v1/streams/:id/attach [ticket] -> 101 vmferry-stream-1; certificate-refused, stream-not-found, ticket-invalid"
     `);
   });
 

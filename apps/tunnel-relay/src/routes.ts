@@ -11,6 +11,7 @@ import {
 } from '@vmferry/api';
 import { detachSocket } from '@vmferry/posix';
 import { acceptUpgrade, defineRoute, type Route, type UpgradeRoute } from '@vmferry/service';
+import { refused } from '@vmferry/tls';
 import { armPeer, type Streams } from './streams/streams.js';
 
 const params = z.strictObject({ id: uuid });
@@ -26,7 +27,15 @@ export function streamRoutes(streams: Streams, publicUrl: () => string): Route[]
       body: createStream,
       bodyBytesMax: 4_096,
       reply: { status: 201, schema: streamResource },
-      problems: ['too-many-requests', 'ticket-invalid', 'stream-not-found', 'peer-unreachable', 'peer-nonsense', 'stream-failed'],
+      problems: [
+        'too-many-requests',
+        'ticket-invalid',
+        'certificate-refused',
+        'stream-not-found',
+        'peer-unreachable',
+        'peer-nonsense',
+        'stream-failed',
+      ],
       async handler({ body, signal }) {
         const stream = await streams.create(body, publicUrl(), signal);
         return { body: stream, headers: { location: `/v1/streams/${stream.id}` } };
@@ -38,7 +47,7 @@ export function streamRoutes(streams: Streams, publicUrl: () => string): Route[]
       summary: 'Lists the open streams and the last 1,000 finished ones, oldest first.',
       permission: 'relay',
       reply: { status: 200, schema: streamList },
-      problems: [],
+      problems: ['certificate-refused'],
       handler: () => ({ body: { streams: streams.list().map((stream) => stream.describe(publicUrl())) } }),
     }),
     defineRoute({
@@ -48,7 +57,7 @@ export function streamRoutes(streams: Streams, publicUrl: () => string): Route[]
       permission: 'relay',
       params,
       reply: { status: 200, schema: streamResource },
-      problems: ['stream-not-found'],
+      problems: ['certificate-refused', 'stream-not-found'],
       handler: ({ params: { id } }) => ({ body: streams.get(id).describe(publicUrl()) }),
     }),
     defineRoute({
@@ -61,7 +70,7 @@ export function streamRoutes(streams: Streams, publicUrl: () => string): Route[]
       body: changeStream,
       bodyBytesMax: 4_096,
       reply: { status: 200, schema: streamResource },
-      problems: ['stream-not-found', 'stream-over'],
+      problems: ['certificate-refused', 'stream-not-found', 'stream-over'],
       handler({ params: { id }, body: { bandwidthMibPerSec } }) {
         const stream = streams.get(id);
         stream.limitBandwidth(bandwidthMibPerSec);
@@ -76,7 +85,7 @@ export function streamRoutes(streams: Streams, publicUrl: () => string): Route[]
       whileDraining: true,
       params,
       reply: { status: 204 },
-      problems: ['stream-not-found'],
+      problems: ['certificate-refused', 'stream-not-found'],
       async handler({ params: { id }, principal }) {
         const stream = streams.get(id);
         stream.fail(`aborted by ${principal.name}`);
@@ -94,14 +103,17 @@ export function streamUpgrades(streams: Streams): UpgradeRoute[] {
       path: '/v1/streams/:id/attach',
       summary: 'Attaches the peer relay to a stream: an HTTP upgrade with the one-time ticket.',
       protocol: streamProtocol,
-      problems: ['stream-not-found', 'ticket-invalid'],
-      async handler({ params: { id = '' }, request, socket, head }) {
+      problems: ['certificate-refused', 'stream-not-found', 'ticket-invalid'],
+      async handler({ params: { id = '' }, request, socket, head, certificate }) {
+        if (certificate !== null && !certificate.roles.has('relay'))
+          throw refused(`a stream is attached by a relay, and ${certificate.name} is none`);
         const stream = streams.get(id);
         stream.admit(headerText(request.headers[ticketHeader]), headerText(request.headers[migrationHeader]));
         try {
           armPeer(socket);
+          const tls = streams.sessionOfPeer(socket);
           await acceptUpgrade(socket, streamProtocol);
-          await stream.attachPeer(detachSocket(socket), head);
+          await stream.attachPeer(detachSocket(socket), head, tls);
         } catch (thrown) {
           // The ticket is used up, so nobody else can come: the stream has nothing to wait for.
           stream.fail('the peer left while it was admitted');

@@ -12,6 +12,7 @@ import {
   type LogLevel,
   loadAuthenticator,
   logLevels,
+  openTlsIdentity,
   parseListenAddress,
   type RunningApp,
   runApp,
@@ -32,6 +33,9 @@ interface Settings {
   readonly drainSeconds: number;
   readonly bandwidthMibPerSec: number;
   readonly logLevel: LogLevel;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
 }
 
 /** The life of a relay process, from its arguments to its end. `faultPlan` is what `VMFERRY_FAULT` says, for tests. */
@@ -46,7 +50,8 @@ export async function runRelay(argv: readonly string[], faultPlan: string | unde
 async function startRelay(settings: Settings, faultPlan: string | undefined, log: Log): Promise<RunningApp> {
   checkRuntimeDir(settings.runtimeDir);
   const at = parseListenAddress(settings.listen);
-  const publicUrl = checkedUrl(settings.publicUrl);
+  const tls = openTlsIdentity(settings, log);
+  const publicUrl = checkedUrl(settings.publicUrl, tls === null ? 'http' : 'https');
   const authenticator = loadAuthenticator(settings.tokenFile);
   const faults = faultPointsFrom(faultPlan);
   const lock = takeAgentLock(settings.stateDir, 'tunnel-relay');
@@ -64,6 +69,7 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     timers: { attachMs: settings.attachTimeoutSeconds * 1_000, silenceMs: settings.silenceSeconds * 1_000 },
     bandwidthMibPerSec: settings.bandwidthMibPerSec,
     authenticator,
+    tls,
     holdsState: () => lock.holds(),
     clock: systemClock,
     random: systemRandom,
@@ -124,6 +130,9 @@ function readSettings(argv: readonly string[]): Settings {
         .argParser(whole('MiB per second', 0, limits.bandwidthMibPerSecMax))
         .default(0),
     )
+    .addOption(option('--tls-cert <file>', 'PEM; with it the relay speaks HTTPS alone, and each caller shows a certificate'))
+    .addOption(option('--tls-key <file>', 'the key of --tls-cert'))
+    .addOption(option('--tls-ca <file>', 'who signs the certificates of this relay, its peers and its callers'))
     .addOption(option('--log-level <level>', 'what is logged').choices(logLevels).default('info'))
     .parse(argv)
     .opts<Settings>();
@@ -137,11 +146,11 @@ function whole(unit: string, min: number, max: number): (text: string) => number
   };
 }
 
-function checkedUrl(text: string | undefined): string | undefined {
+function checkedUrl(text: string | undefined, scheme: 'http' | 'https'): string | undefined {
   if (text === undefined) return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'http:' && url.pathname === '/' && url.search === '' && url.username === '') return url.origin;
-  throw new VmferryError('invalid-argument', `--public-url has to be http://HOST:PORT without a path, not "${text}".`);
+  if (url?.protocol === `${scheme}:` && url.pathname === '/' && url.search === '' && url.username === '') return url.origin;
+  throw new VmferryError('invalid-argument', `--public-url has to be ${scheme}://HOST:PORT without a path, not "${text}".`);
 }
 
 function ownVersion(): string {

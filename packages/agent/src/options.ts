@@ -16,6 +16,9 @@ export interface AgentOptions {
   readonly peer: string[];
   readonly logLevel: LogLevel;
   readonly relay?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly imageRoot: string[];
@@ -56,6 +59,9 @@ export function agentCommand(name: string, description: string): Command {
         .default('info'),
     )
     .addOption(option('--relay <url>', "this host's tunnel-relay; without it migrations are direct"))
+    .addOption(option('--tls-cert <file>', 'PEM; what this agent shows a relay at https://'))
+    .addOption(option('--tls-key <file>', 'the key of --tls-cert'))
+    .addOption(option('--tls-ca <file>', 'who signs the certificate of the relay'))
     .addOption(option('--emulator <path>', 'the QEMU of this host'))
     .addOption(
       option('--qemu-user <uid:gid>', 'whom QEMU runs as when the agent is root').default(isRoot ? qemuUserDefault : undefined),

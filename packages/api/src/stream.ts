@@ -45,6 +45,8 @@ export type ChangeStream = z.input<typeof changeStream>;
 
 export const streamState = z.enum(['waiting', 'attached', 'streaming', 'closed', 'failed']);
 
+export const streamPath = z.enum(['splice', 'streams', 'tls']);
+
 export const streamResource = z
   .object({
     id: uuid,
@@ -57,6 +59,11 @@ export const streamResource = z
     attachUrl: z.string().max(limits.urlCharsMax).nullable(),
     /** Shown once, in the reply to the creation of a `destination` stream. */
     ticket: ticket.nullable(),
+    /**
+     * How its bytes are moved: `splice` inside the kernel, `streams` by Node where the kernel does not splice these sockets, `tls` encrypted to the peer; null before it
+     * streams.
+     */
+    path: streamPath.nullable(),
     bytesToPeer: z.int(),
     bytesFromPeer: z.int(),
     /** Over the last second, see the relay's README; 0 unless it streams. */

@@ -114,10 +114,13 @@ describe('S32: an address that a caller gives', () => {
       true,
       false,
     ]);
-    expect([accepts(migrationUri, 'https://h.example'), accepts(streamUri, 'https://h.example/v1/streams/s/attach')]).toEqual([
-      false,
-      false,
-    ]);
+  });
+
+  it('threat 19: a stream that speaks TLS is reached by TLS, whatever the caller writes', () => {
+    const stream = 'https://10.0.0.2:7803/v1/streams/s/attach';
+    expect([accepts(streamUri, stream), accepts(migrationUri, 'https://h.example')]).toEqual([true, true]);
+    expect(reachedBy(stream, 'http://h.example')).toBe('https://h.example:7803/v1/streams/s/attach');
+    expect(reachedBy('http://10.0.0.2:7803/v1/x', 'https://h.example:1')).toBe('http://h.example:1/v1/x');
   });
 });
 

@@ -75,25 +75,26 @@ export const agentUrl = urlSchema(({ path }) =>
   /\/v1(\/|$)/.test(path) ? "this is the address of a resource or of a stream; give the agent's base URL" : null,
 );
 
-const noTls = ({ scheme }: Parts) => (scheme === 'http' ? null : 'a stream goes over http; TLS is not there yet');
-
 /** How the source is to reach the destination for the stream: another network's name for the same agent or relay. */
-export const migrationUri = urlSchema(
-  (parts) => noTls(parts) ?? (parts.path === '' ? null : 'give HOST or HOST:PORT alone; Prepare adds the path of its stream'),
+export const migrationUri = urlSchema(({ path }) =>
+  path === '' ? null : 'give HOST or HOST:PORT alone; Prepare adds the path of its stream',
 );
 
 /** The full address of a stream, as Prepare made it. */
-export const streamUri = urlSchema(
-  (parts) => noTls(parts) ?? (/\/v1\/.+/.test(parts.path) ? null : 'this names no stream; give the uri that Prepare answered'),
+export const streamUri = urlSchema(({ path }) =>
+  /\/v1\/.+/.test(path) ? null : 'this names no stream; give the uri that Prepare answered',
 );
 
-/** The address of a stream under the name and port of a `migrationUri`; its own port when that names none. */
+/**
+ * The address of a stream under the name and port of a `migrationUri`; its own port when that names none. Whether it speaks TLS is the
+ * stream's own, and never taken away by a caller (threats, row 19).
+ */
 export function reachedBy(streamUrl: string, uri: string): string {
-  const { port: ownPort, pathname } = new URL(streamUrl);
+  const { protocol, port: ownPort, pathname } = new URL(streamUrl);
   const named = partsOf(uri);
   if (typeof named === 'string') return streamUrl;
   const port = named.port ?? ownPort;
-  return `http://${named.host}${port === '' ? '' : `:${port}`}${pathname}`;
+  return `${protocol}//${named.host}${port === '' ? '' : `:${port}`}${pathname}`;
 }
 
 /** An address of the host itself, as a person writes it. */

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { limits, type z } from '@vmferry/api';
 import { fromProblem, VmferryError } from '@vmferry/errors';
 import { type Clock, sleep, systemClock } from '@vmferry/seams';
+import { certificateFault, type TlsIdentity, tlsSettings } from '@vmferry/tls';
 import axios, { type AxiosInstance, type AxiosResponse, isAxiosError } from 'axios';
 import { Deadline } from './deadline.js';
 
@@ -12,6 +13,8 @@ export interface ClientOptions {
   /** For a request that is not a step: from its start to the end of its answer. Default 30,000. */
   readonly timeoutMs?: number;
   readonly token?: string;
+  /** What the caller shows an app that asks for a certificate, and the CA of that app; asked for at each new connection. */
+  readonly tls?: TlsIdentity | null;
   /** Sent as X-Request-Id with every request, so that one act can be followed through all logs. */
   readonly requestId?: string;
 }
@@ -57,8 +60,8 @@ export class Caller {
       maxRedirects: 0,
       proxy: false,
       decompress: false,
-      httpAgent: new http.Agent({ keepAlive: true, timeout: idleSocketMs }),
-      httpsAgent: new https.Agent({ keepAlive: true, timeout: idleSocketMs }),
+      httpAgent: new http.Agent(kept),
+      httpsAgent: options.tls == null ? new https.Agent(kept) : new CertifiedAgent(options.tls),
       responseType: 'text',
       // The text is parsed here, where a fault in it has its own error.
       transformResponse: (text: unknown) => text,
@@ -151,6 +154,9 @@ export class Caller {
     const reason = isAxiosError(thrown) ? (thrown.code ?? 'unknown') : 'unknown';
     const url = `${this.baseUrl}${path}`;
     const facts = { cause: thrown, data: { url, reason } };
+    const fault = certificateFault(isAxiosError(thrown) ? (thrown.cause ?? thrown) : thrown);
+    if (fault !== null)
+      return new VmferryError('certificate-refused', `The certificate of ${url} is not accepted: ${fault}.`, facts);
     // What OpenSSL says of plain HTTP is a line of its source code.
     if (reason === 'EPROTO' || reason.startsWith('ERR_SSL_')) {
       return new VmferryError('peer-unreachable', `${url} does not speak TLS as https:// needs it; is it an http:// URL?`, facts);
@@ -191,6 +197,22 @@ export class Caller {
   #nonsense(path: string, detail: string): VmferryError {
     const url = `${this.baseUrl}${path}`;
     return new VmferryError('peer-nonsense', `${url} answered what cannot be understood: ${detail}.`, { data: { url } });
+  }
+}
+
+const kept = { keepAlive: true, timeout: idleSocketMs } as const;
+
+/** Shows the certificate of its moment on each new connection: no session is kept to be taken up again. */
+class CertifiedAgent extends https.Agent {
+  readonly #identity: TlsIdentity;
+
+  constructor(identity: TlsIdentity) {
+    super({ ...kept, maxCachedSessions: 0 });
+    this.#identity = identity;
+  }
+
+  override createConnection(...[options, done]: Parameters<https.Agent['createConnection']>) {
+    return super.createConnection({ ...options, ...tlsSettings(this.#identity.pem) }, done);
   }
 }
 

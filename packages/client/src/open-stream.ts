@@ -1,14 +1,19 @@
 import { lookup as systemLookup } from 'node:dns';
 import http from 'node:http';
+import https from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { isRefusedAddress, migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
 import { fromProblem, VmferryError } from '@vmferry/errors';
 import { takeHandle } from '@vmferry/posix';
 import { type Clock, systemClock } from '@vmferry/seams';
+import { certificateFault, refused, rolesOf, type TlsPem, tlsSettings } from '@vmferry/tls';
 
 export interface OpenStreamOptions {
-  /** Where a relay or a destination-agent takes the stream (`attachUrl`, or Prepare's `uri`). http only: QEMU gets the bare connection. */
+  /** Where a relay or a destination-agent takes the stream (`attachUrl`, or Prepare's `uri`). https only with `tls`, and http only without it. */
   readonly url: string;
+  /** What a relay shows its peer, which must show that it is a relay too. */
+  readonly tls?: TlsPem | null;
   readonly ticket: string;
   /** The migration that the ticket was given for; the taker refuses the ticket for another one. */
   readonly migrationId: string;
@@ -31,24 +36,25 @@ const problemBytesMax = 65_536;
 /**
  * Opens a migration stream by an HTTP upgrade. The peer's refusal is its problem document ('ticket-invalid' for one); no answer
  * within the deadline is 'peer-unreachable', an answer of no sense, a redirect among them, 'peer-nonsense'. A name is resolved once, and
- * not connected to when it leads where no other host is (threats, row 6).
+ * not connected to when it leads where no other host is (threats, row 6). A peer without a certificate that counts is 'certificate-refused'.
  */
 export function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
   options.signal?.throwIfAborted();
   const url = new URL(options.url);
-  if (url.protocol !== 'http:') {
-    return Promise.reject(
-      new VmferryError('invalid-argument', `A stream is opened over http, not ${url.protocol.slice(0, -1)}: ${url.host}.`),
-    );
-  }
+  const { tls = null } = options;
+  if ((url.protocol === 'https:') !== (tls !== null)) return Promise.reject(refusedScheme(url, tls));
   if (isRefusedAddress(url.hostname.replace(/^\[|\]$/g, ''))) return Promise.reject(refusedAddress(url.hostname));
   return new Promise((resolve, reject) => {
-    const request = http.request(url, {
+    const settings: http.RequestOptions = {
       agent: false,
       headers: upgradeHeaders(options),
       maxHeaderSize: 16_384,
       lookup: guarded(options.lookup ?? systemLookup),
-    });
+    };
+    const request =
+      tls === null
+        ? http.request(url, settings)
+        : https.request(url, { ...settings, ...tlsSettings(tls), checkServerIdentity: checkRelay });
     const end = endings(options, request, reject);
     request.once('upgrade', (response, socket, head) => {
       takeHandle(socket);
@@ -64,6 +70,20 @@ export function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
     });
     request.end();
   });
+}
+
+/** Before a byte is sent, and so before the ticket is: the certificate has to be of this host, and of a relay. */
+function checkRelay(host: string, certificate: PeerCertificate): Error | undefined {
+  const fault = checkServerIdentity(host, certificate);
+  if (fault !== undefined) return fault;
+  if (rolesOf({ subjectAltName: certificate.subjectaltname ?? '' }).has('relay')) return undefined;
+  return refused(`${host} shows one that is not of a relay`);
+}
+
+function refusedScheme(url: URL, tls: TlsPem | null): VmferryError {
+  const [wanted, why] = tls === null ? ['http', 'without a certificate'] : ['https', 'with a certificate'];
+  const detail = `A stream is opened over ${wanted} ${why}, not over ${url.protocol.slice(0, -1)}: ${url.host}.`;
+  return new VmferryError('invalid-argument', detail);
 }
 
 function guarded(lookup: typeof systemLookup): LookupFunction {
@@ -109,10 +129,15 @@ function endings(options: OpenStreamOptions, request: http.ClientRequest, reject
     request.destroy();
   };
   options.signal?.addEventListener('abort', aborted, { once: true });
-  request.on('error', (cause) =>
-    fail(new VmferryError('peer-unreachable', `${where.url} does not answer: ${cause.message}`, { cause, data: where })),
-  );
+  request.on('error', (cause) => fail(failureOf(cause, where)));
   return { done, fail };
+}
+
+function failureOf(cause: Error, where: { readonly url: string }): VmferryError {
+  if (VmferryError.is(cause, 'certificate-refused')) return cause;
+  const fault = certificateFault(cause);
+  if (fault !== null) return refused(`${where.url}: ${fault}`);
+  return new VmferryError('peer-unreachable', `${where.url} does not answer: ${cause.message}`, { cause, data: where });
 }
 
 async function readProblem(url: URL, response: http.IncomingMessage): Promise<VmferryError> {

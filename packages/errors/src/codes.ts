@@ -34,6 +34,7 @@ export const errorCodes = {
   'invalid-argument': row(422, INVALID_ARG, false, 'The request can be read but not accepted'),
   'unauthenticated': row(401, INVALID, false, 'No valid credentials were given'),
   'forbidden': row(403, INVALID, false, 'These credentials do not allow this'),
+  'certificate-refused': row(403, INVALID, false, 'The certificate of the other side is not accepted'),
   'not-found': row(404, INVALID_ARG, false, 'There is no such resource'),
   'method-not-allowed': row(405, INVALID_ARG, false, 'The resource does not have this method'),
   'body-too-large': row(413, INVALID_ARG, false, 'The body is over its limit'),

@@ -4,7 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { z } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
-import { type Principal, permissions } from './permission.js';
+import { certificateOf } from './certificates.js';
+import { type Permission, type Principal, permissions } from './permission.js';
 
 /** `local`: no credentials are configured, so the app stays on loopback. `tokens`: bearer tokens, compared by digest. */
 export type Authenticator =
@@ -25,7 +26,10 @@ const credentialsFile = z.strictObject({
 });
 
 const localPrincipal: Principal = { name: 'local', permissions: new Set(permissions) };
-const nobody: Principal = { name: 'nobody', permissions: new Set() };
+const none: ReadonlySet<Permission> = new Set();
+const nobody: Principal = { name: 'nobody', permissions: none };
+/** An agent is its certificate; a client's certificate lets it in, and what it may do is what its token says. */
+const ofAgents: ReadonlySet<Permission> = new Set(['read', 'relay']);
 
 /** Reads `{tokens:[{name, sha256, permissions}]}`; without a path the app is open, and bound to loopback. */
 export function loadAuthenticator(path: string | undefined): Authenticator {
@@ -49,8 +53,16 @@ function readJson(path: string): unknown {
   }
 }
 
-/** Who sends this request; `nobody` when it brings no credentials, `unauthenticated` when it brings wrong ones. */
+/**
+ * Who sends this request; `nobody` when it brings no credentials. Throws 'unauthenticated' for wrong ones, and over TLS
+ * 'certificate-refused'.
+ */
 export function authenticate(authenticator: Authenticator, request: IncomingMessage): Principal {
+  const certificate = certificateOf(request.socket);
+  if (certificate?.roles.has('agent') === true) return { name: certificate.name, permissions: ofAgents };
+  if (certificate !== null && (authenticator.t === 'local' || !certificate.roles.has('client'))) {
+    return { name: certificate.name, permissions: none };
+  }
   if (authenticator.t === 'local') {
     refuseForeignOrigin(request);
     return localPrincipal;

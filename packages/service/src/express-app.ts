@@ -3,6 +3,7 @@ import type { Clock } from '@vmferry/seams';
 import express, { type ErrorRequestHandler, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { sendAnswer, sendProblem } from './answer.js';
 import { type Authenticator, authenticate } from './authentication.js';
+import { certificateOf } from './certificates.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
 import type { Principal } from './permission.js';
@@ -68,6 +69,8 @@ function arrive(setting: ExpressAppSetting, arrivals: WeakMap<Request, Arrival>)
       setting.metrics.observeRequest(facts, seconds);
       setting.log.debug('answered', { requestId, ...facts, seconds });
     });
+    // Whoever has shown no certificate that counts learns that, and nothing else.
+    certificateOf(req.socket);
     next();
   };
 }

@@ -27,4 +27,5 @@ export { sessionRoutes } from './session-routes.js';
 export { ControlSessions, type SessionEnd } from './sessions.js';
 export type { ReadyCheck } from './standard-routes.js';
 export { type StepKey, StepReplies } from './step-replies.js';
+export { openTlsIdentity, type TlsOptions } from './tls-identity.js';
 export { answerWithin, longPoll } from './waiting.js';

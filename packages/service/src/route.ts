@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { z } from '@vmferry/api';
 import type { ErrorCode } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
+import type { PeerCertificate } from '@vmferry/tls';
 import type { Log } from './log.js';
 import type { Permission, Principal } from './permission.js';
 import type { Subscribable } from './publisher.js';
@@ -90,6 +91,8 @@ export interface UpgradeContext {
   readonly socket: Socket;
   /** What the client sent behind its request; it belongs to the stream and goes first. */
   readonly head: Buffer;
+  /** Over TLS, who is there; the handler says which role may. */
+  readonly certificate: PeerCertificate | null;
   readonly requestId: string;
   readonly log: Log;
 }

@@ -5,8 +5,10 @@ import type { VersionReply } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import { openFilesMax } from '@vmferry/posix';
 import type { Clock, Random } from '@vmferry/seams';
+import type { TlsIdentity } from '@vmferry/tls';
 import type { Express } from 'express';
 import { type Authenticator, isLoopback } from './authentication.js';
+import { certifiedServer } from './certificates.js';
 import { routeFaults } from './describe-routes.js';
 import { expressApp } from './express-app.js';
 import type { Log } from './log.js';
@@ -57,6 +59,8 @@ export interface ServiceOptions {
   readonly random: Random;
   readonly authenticator: Authenticator;
   readonly limits?: Partial<ServerLimits>;
+  /** With it the app speaks HTTPS alone, and every caller shows a certificate. */
+  readonly tls?: TlsIdentity | null;
   version(): VersionReply;
   ready(): Promise<Readonly<Record<string, ReadyCheck>>>;
 }
@@ -84,7 +88,7 @@ export function createService(options: ServiceOptions): Service {
   if (faults.length > 0) throw new Error(`the routes of ${options.app} have faults: ${faults.join('; ')}`);
 
   const app = expressApp({ ...options, routes, upgrades, draining: draining.signal, freshRequestId });
-  const server = createServer(app, bounds);
+  const server = createServer(app, bounds, options);
   server.on('clientError', answerClientError);
   server.on('upgrade', upgradeListener({ upgrades, log: options.log, freshRequestId, isDraining }));
   const upgraded = upgradedSockets(server);
@@ -107,19 +111,20 @@ export function createService(options: ServiceOptions): Service {
   };
 }
 
-function createServer(app: Express, bounds: ServerLimits): http.Server {
-  const server = http.createServer(
-    {
-      maxHeaderSize: bounds.headerBytesMax,
-      headersTimeout: bounds.headersTimeoutMs,
-      requestTimeout: bounds.requestTimeoutMs,
-      keepAliveTimeout: bounds.keepAliveTimeoutMs,
-      connectionsCheckingInterval: Math.min(1_000, bounds.headersTimeoutMs),
-    },
-    app,
-  );
+function createServer(app: Express, bounds: ServerLimits, { tls = null, log }: ServiceOptions): http.Server {
+  const settings = {
+    maxHeaderSize: bounds.headerBytesMax,
+    headersTimeout: bounds.headersTimeoutMs,
+    requestTimeout: bounds.requestTimeoutMs,
+    keepAliveTimeout: bounds.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(1_000, bounds.headersTimeoutMs),
+  };
+  const server =
+    tls === null
+      ? http.createServer(settings, app)
+      : certifiedServer(tls, log, { ...settings, handshakeTimeout: bounds.headersTimeoutMs }, app);
   server.maxConnections = bounds.connectionsMax;
-  boundSlowSenders(server, bounds.slowSendersMax);
+  boundSlowSenders(server, bounds.slowSendersMax, tls === null ? 'connection' : 'secureConnection');
   server.maxRequestsPerSocket = 1_000;
   return server;
 }
@@ -139,7 +144,8 @@ async function listen(
   options: ServiceOptions,
   at: { host: string; port: number },
 ): Promise<{ url: string }> {
-  if (options.authenticator.t === 'local') {
+  const { tls = null } = options;
+  if (options.authenticator.t === 'local' && tls === null) {
     if (!isLoopback(at.host)) {
       const detail = `Without credentials this app listens on loopback only, not on ${at.host}; give a credentials file or listen on 127.0.0.1.`;
       throw new VmferryError('invalid-argument', detail);
@@ -157,7 +163,7 @@ async function listen(
   });
   // A TCP server that listens has an AddressInfo; a string is a pipe's, and null comes before `listening`.
   const { address, port, family } = server.address() as AddressInfo;
-  return { url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` };
+  return { url: `${tls === null ? 'http' : 'https'}://${family === 'IPv6' ? `[${address}]` : address}:${port}` };
 }
 
 /** The sockets that left the server by an upgrade and are still Node's: `closeAllConnections` does not know them any more. */

@@ -77,7 +77,7 @@ it('threat 12: 1,500 connections that send heads and bodies slowly keep nobody f
 
 it('an upgraded connection owes nothing, and one that was answered owes the next request', async () => {
   const server = http.createServer((_request, response) => response.end());
-  boundSlowSenders(server, 2);
+  boundSlowSenders(server, 2, 'connection');
   server.listen(0, '127.0.0.1');
   onTestFinished(() => {
     server.closeAllConnections();

@@ -5,15 +5,16 @@ import type { Duplex } from 'node:stream';
 /**
  * Keeps connections that owe a request, or the rest of one, from using up those that a server takes: of more than `max` of them the
  * one that has owed for longest is closed. A request that is being answered, a stream of events and an upgraded connection owe nothing.
+ * Over TLS a connection counts once it has shaken hands, for which the server has a time of its own.
  */
-export function boundSlowSenders(server: http.Server, max: number): void {
+export function boundSlowSenders(server: http.Server, max: number, arrival: 'connection' | 'secureConnection'): void {
   /** Who owes, the longest first, with the request whose head has come; one that is complete by now owes nothing. */
   const owing = new Map<Duplex, IncomingMessage | null>();
   const owes = (socket: Duplex) => {
     owing.delete(socket);
     owing.set(socket, null);
   };
-  server.on('connection', (socket) => {
+  server.on(arrival, (socket: Duplex) => {
     if (owing.size >= max) closeLongest(owing);
     owes(socket);
     socket.once('close', () => owing.delete(socket));

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { VmferryError } from '@vmferry/errors';
 import { takeHandle } from '@vmferry/posix';
+import { certificateOf } from './certificates.js';
 import type { Log } from './log.js';
 import { isAccepted, writeRawProblem } from './raw-response.js';
 import { requestIdOf } from './request-input.js';
@@ -44,6 +45,7 @@ type Arrival = { request: IncomingMessage; socket: Socket; head: Buffer; request
 
 async function serve(setting: UpgradeSetting, arrival: Arrival): Promise<void> {
   if (setting.isDraining()) throw new VmferryError('draining', 'The service is shutting down and takes no new stream.');
+  const certificate = certificateOf(arrival.socket);
   const path = pathOf(arrival.request);
   for (const route of setting.upgrades) {
     const params = matchPath(route.path, path);
@@ -51,7 +53,7 @@ async function serve(setting: UpgradeSetting, arrival: Arrival): Promise<void> {
     if (arrival.request.headers.upgrade?.toLowerCase() !== route.protocol) {
       throw new VmferryError('malformed-request', `${path} is upgraded with "Upgrade: ${route.protocol}" only.`);
     }
-    return route.handler({ ...arrival, params });
+    return route.handler({ ...arrival, params, certificate });
   }
   throw new VmferryError('not-found', `There is nothing to upgrade at ${path}.`);
 }

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DestinationAgentClient, RelayClient, SourceAgentClient } from '@vmferry/client';
+import { type TlsFiles, TlsIdentity } from '@vmferry/tls';
 import { AppProcess } from './app-process.js';
 
 /** Timers small enough for a test; seconds as the apps take them. */
@@ -21,6 +22,8 @@ export interface HostOptions {
   readonly lockDriver?: 'embedded' | 'none';
   /** What the destination-agent offers; both by default. */
   readonly protocols?: 'v3' | 'v2';
+  /** The certificates of its apps; with them its relay speaks TLS. */
+  readonly certificates?: { readonly relay: TlsFiles; readonly agents: TlsFiles };
 }
 
 /** Faults of the first life of each app, as VMFERRY_FAULT takes them. */
@@ -35,7 +38,10 @@ export class Host {
   readonly source: AppProcess;
   readonly destination: AppProcess;
 
+  readonly #shown: TlsIdentity | null;
+
   constructor(options: HostOptions) {
+    this.#shown = options.certificates === undefined ? null : identityOf(options.certificates.agents);
     const timers = options.timers ?? quickTimers;
     this.name = options.name;
     this.stateDir = join(options.folder, 'state');
@@ -45,6 +51,7 @@ export class Host {
       ...common,
       ...['--runtime-dir', this.runtimeDir],
       ...['--relay', this.relay.url],
+      ...tlsArguments(options.certificates?.agents),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
       ...['--session-ttl-seconds', String(timers.sessionTtlSeconds), '--retry-ms', String(timers.retryMs)],
     ];
@@ -53,6 +60,7 @@ export class Host {
       ...common,
       '--runtime-dir',
       join(options.folder, 'relay'),
+      ...tlsArguments(options.certificates?.relay),
     ]);
     this.source = new AppProcess('source-agent', log('source-agent'), agent);
     this.destination = new AppProcess('destination-agent', log('destination-agent'), () => [
@@ -83,7 +91,7 @@ export class Host {
   }
 
   relayClient(): RelayClient {
-    return new RelayClient(this.relay.url);
+    return new RelayClient(this.relay.url, { tls: this.#shown });
   }
 
   get apps(): readonly AppProcess[] {
@@ -97,4 +105,12 @@ export class Host {
   async kill(): Promise<void> {
     for (const app of this.apps) await app.kill();
   }
+}
+
+function tlsArguments(files: TlsFiles | undefined): readonly string[] {
+  return files === undefined ? [] : ['--tls-cert', files.cert, '--tls-key', files.key, '--tls-ca', files.ca];
+}
+
+function identityOf(files: TlsFiles): TlsIdentity {
+  return new TlsIdentity(files, { replaced: () => undefined, refused: () => undefined });
 }

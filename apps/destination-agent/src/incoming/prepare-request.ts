@@ -74,6 +74,7 @@ export function readFlags(context: DestinationContext, body: PrepareBody, transp
   const flags = parseFlags(body.flags ?? []);
   checkOffline(flags, body);
   checkTransport(context, flags, transport);
+  if (body.uri !== undefined) refuseUnmetTls(context, body.uri, transport);
   if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
   return flags;
 }
@@ -100,6 +101,16 @@ function checkTransport({ relay, host }: DestinationContext, flags: MigrationFla
   if (transport === 'tunnelled' && relay === null) {
     throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
   }
+}
+
+/** Whether a stream speaks TLS is its taker's word: the agent of a direct one does not, its relay may. */
+function refuseUnmetTls({ relay }: DestinationContext, uri: string, transport: 'direct' | 'tunnelled'): void {
+  const { protocol } = new URL(transport === 'tunnelled' && relay !== null ? relay.baseUrl : 'http://direct');
+  if (!uri.startsWith('https:') || protocol === 'https:') return;
+  throw new VmferryError(
+    'invalid-argument',
+    `The stream of a ${transport} migration does not speak TLS here, as ${uri} wants it.`,
+  );
 }
 
 /**

@@ -10,9 +10,10 @@ const domain = { name: 'web', uuid: '6ba7b810-9dad-11d1-80b4-00c04fd430c8' };
 const peer: CookiePeer = { role: 'destination', url: 'http://10.0.0.2:7802', storeId: 'b'.repeat(32) };
 const stream: CookieStream = { url: 'http://10.0.0.2:7802/v1/migrations/m1/stream', ticket: 't'.repeat(43) };
 
-/** The one part of a context that this reads. */
-const contextWith = (peers: string[]) =>
+/** The parts of a context that this reads. */
+const contextWith = (peers: string[], relay: { readonly baseUrl: string } | null) =>
   ({
+    relay,
     log: silentLog,
     host: { hostName: 'a', hostUuid: '6ba7b811-9dad-11d1-80b4-00c04fd430c8', storeId: 'a'.repeat(32) },
     peers: new Peers({ peer: peers }),
@@ -34,10 +35,14 @@ const cookieWith = (change: { peer?: Partial<CookiePeer>; stream?: Partial<Cooki
     }),
   );
 
-const accept = (body: { uri?: string; cookie?: string }, peers: string[] = [], offline = false) =>
+const accept = (
+  body: { uri?: string; cookie?: string },
+  peers: string[] = [],
+  o: { offline?: boolean; relay?: { readonly baseUrl: string } } = {},
+) =>
   acceptPerform(
-    contextWith(peers),
-    { domain, key, protocol: 'v3', offline },
+    contextWith(peers, o.relay ?? null),
+    { domain, key, protocol: 'v3', offline: o.offline ?? false },
     { nonce: key.nonce, cookie: cookieWith(), ...body },
   );
 
@@ -46,6 +51,16 @@ describe('S32: the stream of a Perform', () => {
     expect(accept({}).stream).toEqual(stream);
     const uri = 'http://fast.example:9/v1/migrations/m1/stream';
     expect(accept({ uri }).stream).toEqual({ ...stream, url: uri });
+  });
+
+  it('threat 19: speaks TLS where the relay of this host does too, and is not asked for in another way', () => {
+    const url = 'https://10.0.0.2:7803/v1/streams/6ba7b810-9dad-11d1-80b4-00c04fd430c8/attach';
+    const cookie = cookieWith({ stream: { url } });
+    const refused = expect.objectContaining({ code: 'invalid-argument' });
+    expect(() => accept({ cookie })).toThrow(refused);
+    const relay = { baseUrl: 'https://127.0.0.1:7803' };
+    expect(accept({ cookie }, [], { relay }).stream?.url).toBe(url);
+    expect(() => accept({ cookie, uri: url.replace('https', 'http') }, [], { relay })).toThrow(refused);
   });
 
   it.each([
@@ -60,7 +75,6 @@ describe('S32: the stream of a Perform', () => {
     'http://169.254.169.254/v1/migrations/m1/stream',
     'http://127.1/v1/migrations/m1/stream',
     'http://[::ffff:7f00:1]/v1/migrations/m1/stream',
-    'https://10.0.0.2:7802/v1/migrations/m1/stream',
     'http://10.0.0.2:7802/',
     'http://10.0.0.2:7802/v1/migrations/m1/stream?x=1',
   ])('is not where nobody connects to, in a cookie neither: %s', (url) => {
@@ -89,7 +103,7 @@ describe('S32: the stream of a Perform', () => {
 });
 
 it('S31: an offline one names the record and needs no stream; nothing may be said of one', () => {
-  expect(accept({}, [], true)).toMatchObject({ peer, stream: null });
+  expect(accept({}, [], { offline: true })).toMatchObject({ peer, stream: null });
   const uri = 'http://fast.example:9/v1/migrations/m1/stream';
-  expect(() => accept({ uri }, [], true)).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
+  expect(() => accept({ uri }, [], { offline: true })).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
 });

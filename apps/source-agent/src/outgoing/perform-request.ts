@@ -34,7 +34,10 @@ export function acceptPerform(context: SourceContext, of: PerformOf, body: Perfo
     throw new VmferryError('cookie-malformed', 'The cookie of Prepare names no destination agent or no stream.');
   }
   refuseBadUrl('destination agent', peer.url, agentUrl);
-  if (stream !== undefined) refuseBadUrl('stream', stream.url, streamUri);
+  if (stream !== undefined) {
+    refuseBadUrl('stream', stream.url, streamUri);
+    refuseUnmetTls(context, stream);
+  }
   return {
     peer,
     stream: stream === undefined || of.offline ? null : { ...stream, url: streamUrl(context, peer, stream, body.uri) },
@@ -48,6 +51,15 @@ function refuseBadUrl(what: string, url: string, schema: typeof agentUrl): void 
   throw new VmferryError('cookie-malformed', `The cookie of Prepare names a ${what} that nobody connects to: ${url}.`);
 }
 
+/** A stream is encrypted between two relays; the agents' own, of a direct migration, is not. */
+function refuseUnmetTls({ relay }: SourceContext, { url }: CookieStream): void {
+  if (!url.startsWith('https:') || relay?.baseUrl.startsWith('https:') === true) return;
+  throw new VmferryError(
+    'invalid-argument',
+    `The destination takes the stream over TLS (${url}), and no relay of this host has a certificate; give it one with --tls-cert.`,
+  );
+}
+
 /** A cookie of this migration from the other host. */
 export function readCookie({ host }: SourceContext, { domain, key }: PerformOf, base64: string): MigrationCookie {
   return decodeCookie(cookieFromBase64(base64), {
@@ -59,10 +71,11 @@ export function readCookie({ host }: SourceContext, { domain, key }: PerformOf, 
   });
 }
 
-/** S32: `uri` may name the stream that Prepare offered by another host name or port; another stream, or a stranger's host, it may not. */
+/** S32: `uri` may name the stream that Prepare offered by another host name or port; another stream or protocol, or a stranger's host, it may not. */
 function streamUrl({ peers }: SourceContext, peer: CookiePeer, stream: CookieStream, uri: string | undefined): string {
-  if (uri !== undefined && new URL(uri).pathname !== new URL(stream.url).pathname) {
-    throw new VmferryError('invalid-argument', `The uri ${uri} is not of the stream that Prepare offered, ${stream.url}.`, {
+  const differs = (part: 'protocol' | 'pathname') => uri !== undefined && new URL(uri)[part] !== new URL(stream.url)[part];
+  if (differs('protocol') || differs('pathname')) {
+    throw new VmferryError('invalid-argument', `The uri ${uri ?? ''} is not of the stream that Prepare offered, ${stream.url}.`, {
       errors: [{ path: '/body/uri', code: 'invalid-argument', detail: 'another stream than that of the cookie' }],
     });
   }

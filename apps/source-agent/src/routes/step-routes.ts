@@ -77,6 +77,7 @@ const performProblems: ErrorCode[] = [
   'peer-unreachable',
   'peer-nonsense',
   'ticket-invalid',
+  'certificate-refused',
   'stream-failed',
   'guest-gone',
   'monitor-failed',

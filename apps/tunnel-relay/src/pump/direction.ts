@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import { shutdownFd, splice, systemCallFailure } from '@vmferry/posix';
 import type { SharedCounters } from './counters.js';
 import { Pace, Turns } from './pace.js';
@@ -36,6 +36,12 @@ export class ConnectionBroke extends Error {
   }
 }
 
+/** What `splice` says of a kernel, a sandbox or a kind of socket that it does not work with, whatever the connection's state. */
+const refusals: readonly string[] = ['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'EPERM', 'EBADF'];
+
+/** The kernel does not splice these sockets; the message is what it says instead. */
+export class SpliceRefused extends Error {}
+
 export class Direction {
   #state: State = { t: 'filling' };
   #head: Uint8Array;
@@ -63,6 +69,13 @@ export class Direction {
       case 'ended':
         return 'ended';
     }
+  }
+
+  /** What was taken and not passed on: the pipe is emptied. Only instead of a further step. */
+  takeBack(): Uint8Array {
+    const inPipe = Buffer.alloc(this.#state.t === 'draining' ? this.#state.inPipe : 0);
+    if (inPipe.length > 0) readSync(this.job.pipe.read, inPipe);
+    return Buffer.concat([inPipe, this.#head]);
   }
 
   #fill(): Progress {
@@ -107,6 +120,7 @@ export class Direction {
     } catch (thrown) {
       const failure = systemCallFailure(thrown);
       if (failure === null) throw thrown;
+      if (failure.call === 'splice' && refusals.includes(failure.name)) throw new SpliceRefused(failure.name);
       throw new ConnectionBroke({ t: 'failed', side, direction: this.job.name, errno: failure.errno, name: failure.name });
     }
   }

@@ -1,18 +1,8 @@
 import { errnoName, type PollRequest, poll, pollBits, takeSocketError } from '@vmferry/posix';
 import type { SharedCounters } from './counters.js';
-import { ConnectionBroke, Direction, type DirectionJob, type Progress } from './direction.js';
+import type { PathListener, PumpJob, Unsupported } from './data-path.js';
+import { ConnectionBroke, Direction, type Progress, SpliceRefused } from './direction.js';
 import type { Side, WorkerEnd } from './pump-end.js';
-
-/** All that a worker gets. The descriptors stay the main thread's to close. */
-export interface PumpJob {
-  readonly local: number;
-  readonly remote: number;
-  /** An eventfd that becomes readable when the pump is to look for an abort. */
-  readonly wake: number;
-  readonly toLocal: DirectionJob;
-  readonly toRemote: DirectionJob;
-  readonly counters: SharedArrayBuffer;
-}
 
 interface Connection {
   readonly side: Side;
@@ -22,11 +12,11 @@ interface Connection {
 }
 
 /**
- * Moves bytes between two non-blocking sockets, both ways, until both directions have ended, a connection breaks or an abort is
+ * The path by `splice`: moves bytes between two non-blocking sockets, both ways, until both directions have ended, a connection breaks or an abort is
  * wanted. Blocks its thread in `poll` only; keeping a rate is its timeout. The directions take turns call by call, so that a torrent in one never starves
  * the return path in the other, and an abort is seen between any two calls.
  */
-export function moveBytes(job: PumpJob, counters: SharedCounters, halfClosed: () => void): WorkerEnd {
+export function moveBytes(job: PumpJob, counters: SharedCounters, listener: PathListener): WorkerEnd | Unsupported {
   const local: Connection = { side: 'local', fd: job.local, hungUp: false };
   const remote: Connection = { side: 'remote', fd: job.remote, hungUp: false };
   const toLocal = new Direction(job.toLocal, counters);
@@ -39,7 +29,7 @@ export function moveBytes(job: PumpJob, counters: SharedCounters, halfClosed: ()
       if (inbound === 'ended' && outbound === 'ended') return { t: 'clean' };
       if (!told && (inbound === 'ended' || outbound === 'ended')) {
         told = true;
-        halfClosed();
+        listener.halfClosed();
       }
       if (inbound === 'moved' || outbound === 'moved') continue;
       if (inbound === 'writable' || outbound === 'writable') counters.countStall();
@@ -52,7 +42,9 @@ export function moveBytes(job: PumpJob, counters: SharedCounters, halfClosed: ()
     return { t: 'aborted' };
   } catch (thrown) {
     if (thrown instanceof ConnectionBroke) return thrown.end;
-    throw thrown;
+    if (!(thrown instanceof SpliceRefused)) throw thrown;
+    const unsent = { toLocal: toLocal.takeBack(), toRemote: toRemote.takeBack() };
+    return { t: 'unsupported', reason: thrown.message, unsent };
   }
 }
 

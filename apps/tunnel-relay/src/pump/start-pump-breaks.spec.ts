@@ -2,20 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
-import { prepareWorker, startPump } from './index.js';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { prepareWorker } from './index.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
-import { type Connection, connection, type Family, fate } from './testing/connections.js';
+import { fate } from './testing/connections.js';
+import { everyPath, rigOn } from './testing/rig.js';
 
-const peers: net.Socket[] = [];
 const children: ChildProcess[] = [];
-async function connect(family: Family): Promise<Connection> {
-  const made = await connection(family);
-  peers.push(made.peer);
-  return made;
-}
 afterEach(() => {
-  for (const peer of peers.splice(0)) peer.destroy();
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
@@ -25,10 +19,11 @@ async function flow(from: net.Socket, to: net.Socket): Promise<void> {
   await arrived;
 }
 
-describe('a pump that does not end well', () => {
+describe.each(everyPath)('a pump by %s that does not end well', (path) => {
+  const open = rigOn(path);
+
   it('resets both connections when it is aborted, and keeps the first reason', async () => {
-    const [local, remote] = [await connect('tcp'), await connect('tcp')];
-    const pump = startPump({ local: local.fd, remote: remote.fd });
+    const { pump, local, remote } = await open('tcp', 'tcp');
     await flow(remote.peer, local.peer);
     const fates = Promise.all([fate(local.peer), fate(remote.peer)]);
     pump.abort('the migration was cancelled');
@@ -39,8 +34,7 @@ describe('a pump that does not end well', () => {
   });
 
   it('is aborted in the middle of a torrent, and while a receiver takes nothing', async () => {
-    const [local, remote] = [await connect('tcp'), await connect('tcp')];
-    const pump = startPump({ local: local.fd, remote: remote.fd });
+    const { pump, local, remote } = await open('tcp', 'tcp');
     const block = Buffer.alloc(1_000_000);
     const pour = () => {
       while (!remote.peer.destroyed && remote.peer.write(block));
@@ -60,9 +54,8 @@ describe('a pump that does not end well', () => {
 
   for (const cut of ['local', 'remote'] as const) {
     it(`resets the other connection when the ${cut} one is cut in the middle`, async () => {
-      const ends = { local: await connect('tcp'), remote: await connect('tcp') };
+      const { pump, ...ends } = await open('tcp', 'tcp');
       const other = cut === 'local' ? ends.remote : ends.local;
-      const pump = startPump({ local: ends.local.fd, remote: ends.remote.fd });
       await flow(ends[cut].peer, other.peer);
       const seen = fate(other.peer);
       ends[cut].peer.resetAndDestroy();
@@ -78,8 +71,7 @@ describe('a pump that does not end well', () => {
   }
 
   it('fails when the receiver of a torrent goes away, unix socket', async () => {
-    const [local, remote] = [await connect('unix'), await connect('tcp')];
-    const pump = startPump({ local: local.fd, remote: remote.fd });
+    const { pump, local, remote } = await open('unix', 'tcp');
     local.peer.pause();
     remote.peer.write(Buffer.alloc(30_000_000));
     while (pump.counters.stalls === 0) await new Promise(setImmediate);
@@ -90,8 +82,7 @@ describe('a pump that does not end well', () => {
   });
 
   it('notices a reset of the sender while the receiver takes nothing and its own direction has ended', async () => {
-    const [local, remote] = [await connect('unix'), await connect('tcp')];
-    const pump = startPump({ local: local.fd, remote: remote.fd });
+    const { pump, local, remote } = await open('unix', 'tcp');
     local.peer.end();
     const ended = once(remote.peer, 'end');
     remote.peer.resume();
@@ -107,8 +98,7 @@ describe('a pump that does not end well', () => {
     prepareWorker();
     const worker = takeWorker();
     keepWorker(worker);
-    const [local, remote] = [await connect('tcp'), await connect('tcp')];
-    const pump = startPump({ local: local.fd, remote: remote.fd });
+    const { pump, local, remote } = await open('tcp', 'tcp');
     await flow(remote.peer, local.peer);
     const fates = Promise.all([fate(local.peer), fate(remote.peer)]);
     const dead = worker.terminate();
@@ -119,17 +109,15 @@ describe('a pump that does not end well', () => {
     });
     expect(await fates).toEqual(['ECONNRESET', 'ECONNRESET']);
     await dead;
-    const [near, far] = [await connect('unix'), await connect('tcp')];
-    const next = startPump({ local: near.fd, remote: far.fd });
-    await flow(far.peer, near.peer);
-    near.peer.end();
-    far.peer.end();
-    expect(await next.ended).toEqual({ t: 'clean' });
+    const next = await open('unix', 'tcp');
+    await flow(next.remote.peer, next.local.peer);
+    next.local.peer.end();
+    next.remote.peer.end();
+    expect(await next.pump.ended).toEqual({ t: 'clean' });
   });
 
   it('sleeps, and does not spin, while one side is gone for good and the other still silent', async () => {
-    const [local, remote] = [await connect('unix'), await connect('tcp')];
-    const pump = startPump({ local: local.fd, remote: remote.fd });
+    const { pump, local, remote } = await open('unix', 'tcp');
     const ended = once(remote.peer, 'end');
     remote.peer.resume();
     local.peer.destroy();
@@ -173,7 +161,7 @@ async function pumpInChild(): Promise<{ child: ChildProcess; peer: net.Socket }>
   });
   children.push(child);
   const [peer] = (await accepted) as [net.Socket];
-  peers.push(peer);
+  onTestFinished(() => void peer.destroy());
   server.close();
   // A while after this byte came through, the thread sleeps in its system call.
   peer.write('x');

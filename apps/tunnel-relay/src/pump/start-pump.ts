@@ -1,11 +1,13 @@
 import type { Worker } from 'node:worker_threads';
 import { notifyEventfd } from '@vmferry/posix';
 import { type PumpCounters, SharedCounters } from './counters.js';
-import type { PumpJob } from './move-bytes.js';
+import type { PumpJob } from './data-path.js';
 import { Bandwidth } from './pace.js';
 import { openPumpDescriptors, type PumpDescriptors } from './pump-descriptors.js';
-import type { PumpEnd, WorkerEnd, WorkerMessage } from './pump-end.js';
+import type { PathName, PumpEnd, WorkerEnd } from './pump-end.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
+import type { TlsSession } from './tls-session.js';
+import type { WorkerMessage, WorkerOrder } from './worker-messages.js';
 
 export interface PumpOptions {
   /** A connected stream socket towards this host's QEMU; the pump's own from now on, also when `startPump` throws. */
@@ -19,10 +21,18 @@ export interface PumpOptions {
   readonly sharedBandwidth?: Bandwidth;
   /** Told when one direction has come to its end and the other has not. */
   readonly onHalfClose?: () => void;
+  /** With it `remote` speaks TLS. */
+  readonly tls?: TlsSession | null;
+  /** Which plain path is tried first: `splice`, unless the specs hold the other one to the same contract. */
+  readonly path?: 'splice' | 'streams';
+  /** Told when the pump has left a path that this host does not support, with what the kernel said. */
+  readonly onFallback?: (reason: string) => void;
 }
 
 export interface Pump {
   readonly counters: PumpCounters;
+  /** How the bytes are moved at this moment. */
+  readonly path: PathName;
   /** Ends the pump with a reset of both connections; nothing once it has ended. */
   abort(reason: string): void;
   /** Never rejects. By then every descriptor is closed. */
@@ -36,35 +46,49 @@ process.on('exit', () => {
 });
 
 /**
- * Moves the bytes of one stream between two connected sockets, full duplex, inside the kernel (S37, S50). Half-close is kept; a
+ * Moves the bytes of one stream between two connected sockets, full duplex, inside the kernel where it can (S37, S50). Half-close is kept; a
  * connection that breaks on one side is reset on the other. Each running stream has a worker thread to itself: a host carries
  * few streams, one that blocks holds up nobody, and it is the kernel that shares the processors among them. Silence is for the
  * caller to judge, by `counters.silentMs`. Throws, with both connections closed, when the host has no descriptor or thread left.
  */
 export function startPump(options: PumpOptions): Pump {
-  const { onHalfClose = () => undefined } = options;
+  const { onHalfClose = () => undefined, onFallback = () => undefined, tls = null } = options;
+  let path: PathName = tls === null ? (options.path ?? 'splice') : 'tls';
   const descriptors = openPumpDescriptors(options.local, options.remote);
   const counters = new SharedCounters();
   const worker = takeWorkerOrClose(descriptors);
   let abortReason = '';
 
+  const order = (message: WorkerOrder) => worker.postMessage(message);
   const stop = () => {
     counters.wantAbort();
     notifyEventfd(descriptors.wake);
+    order({ t: 'abort' });
   };
   running.add(stop);
-  const ended = outcomeOf(worker, onHalfClose).then((end): PumpEnd => {
+  const fellBack = (told: Extract<WorkerMessage, { t: 'fell-back' }>) => {
+    path = told.path;
+    onFallback(told.reason);
+  };
+  const ended = outcomeOf(worker, onHalfClose, fellBack).then((end): PumpEnd => {
     running.delete(stop);
     descriptors.close(end.t === 'clean' ? 'clean' : 'reset');
     return end.t === 'aborted' ? { ...end, reason: abortReason } : end;
   });
-  worker.postMessage(jobFor(descriptors, options, counters));
+  order({ t: 'move', job: { path, tls, ...jobFor(descriptors, options, counters) } });
   const abort = (reason: string) => {
     if (!running.has(stop) || counters.abortWanted) return;
     abortReason = reason;
     stop();
   };
-  return { counters, abort, ended };
+  return {
+    counters,
+    get path() {
+      return path;
+    },
+    abort,
+    ended,
+  };
 }
 
 function takeWorkerOrClose(descriptors: PumpDescriptors): Worker {
@@ -77,13 +101,15 @@ function takeWorkerOrClose(descriptors: PumpDescriptors): Worker {
 }
 
 /** What the worker says of its stream, or that it died. It touches no descriptor afterwards. */
-function outcomeOf(worker: Worker, onHalfClose: () => void): Promise<WorkerEnd | Extract<PumpEnd, { t: 'crashed' }>> {
+function outcomeOf(
+  worker: Worker,
+  onHalfClose: () => void,
+  onFallback: (told: Extract<WorkerMessage, { t: 'fell-back' }>) => void,
+): Promise<WorkerEnd | Extract<PumpEnd, { t: 'crashed' }>> {
   return new Promise((resolve) => {
     const onMessage = (end: WorkerMessage) => {
-      if (end.t === 'half-closed') {
-        onHalfClose();
-        return;
-      }
+      if (end.t === 'half-closed') return onHalfClose();
+      if (end.t === 'fell-back') return onFallback(end);
       worker.off('message', onMessage);
       worker.off('error', onError).off('exit', onExit);
       keepWorker(worker);
@@ -101,7 +127,7 @@ function outcomeOf(worker: Worker, onHalfClose: () => void): Promise<WorkerEnd |
   });
 }
 
-function jobFor(descriptors: PumpDescriptors, options: PumpOptions, counters: SharedCounters): PumpJob {
+function jobFor(descriptors: PumpDescriptors, options: PumpOptions, counters: SharedCounters): Omit<PumpJob, 'path' | 'tls'> {
   const { head = [], bandwidth = new Bandwidth(), sharedBandwidth = new Bandwidth() } = options;
   // A Buffer is often a window on a larger pool, and all of that would be copied to the worker.
   const ownBytes = new Uint8Array(head);

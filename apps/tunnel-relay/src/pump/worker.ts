@@ -1,10 +1,38 @@
 import { parentPort } from 'node:worker_threads';
 import { SharedCounters } from './counters.js';
-import { moveBytes, type PumpJob } from './move-bytes.js';
-import type { WorkerMessage } from './pump-end.js';
+import type { DataPath, PathListener, PumpJob } from './data-path.js';
+import { moveBytes } from './move-bytes.js';
+import type { PathName, WorkerEnd } from './pump-end.js';
+import { moveByStreams } from './streams/move-by-streams.js';
+import { moveByTls } from './streams/move-by-tls.js';
+import type { WorkerMessage, WorkerOrder } from './worker-messages.js';
 
-// One stream at a time: while it runs, this thread answers to nothing but the pump's own eventfd.
-parentPort?.on('message', (job: PumpJob) => {
-  const say = (message: WorkerMessage) => parentPort?.postMessage(message);
-  say(moveBytes(job, new SharedCounters(job.counters), () => say({ t: 'half-closed' })));
+const paths: Readonly<Record<PathName, DataPath>> = { splice: moveBytes, streams: moveByStreams, tls: moveByTls };
+
+let running = new AbortController();
+
+// One stream at a time. While it is spliced, this thread answers to nothing but the pump's own eventfd.
+parentPort?.on('message', (order: WorkerOrder) => {
+  if (order.t === 'abort') {
+    running.abort();
+    return;
+  }
+  running = new AbortController();
+  const listener = { halfClosed: () => say({ t: 'half-closed' }), signal: running.signal };
+  // What goes wrong here is the end of the thread, which the pump takes for a defect.
+  void move(order.job, new SharedCounters(order.job.counters), listener).then(say);
 });
+
+function say(message: WorkerMessage): void {
+  parentPort?.postMessage(message);
+}
+
+async function move(job: PumpJob, counters: SharedCounters, listener: PathListener): Promise<WorkerEnd> {
+  const end = await paths[job.path](job, counters, listener);
+  if (end.t !== 'unsupported') return end;
+  const { reason, unsent } = end;
+  say({ t: 'fell-back', path: 'streams', reason });
+  const toLocal = { ...job.toLocal, head: unsent.toLocal };
+  const toRemote = { ...job.toRemote, head: unsent.toRemote };
+  return move({ ...job, path: 'streams', toLocal, toRemote }, counters, listener);
+}

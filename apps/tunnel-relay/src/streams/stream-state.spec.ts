@@ -5,7 +5,7 @@ import { type StreamEnd, type StreamEvent, type StreamState, step } from './stre
 
 const head = Buffer.from('early');
 const local = (fd: number): StreamEnd => ({ side: 'local', fd });
-const peer = (fd: number): StreamEnd => ({ side: 'peer', fd, head });
+const peer = (fd: number): StreamEnd => ({ side: 'peer', fd, head, tls: null });
 const attach = (end: StreamEnd): StreamEvent => ({ t: 'attach', end });
 
 function run(...events: StreamEvent[]) {
@@ -24,7 +24,7 @@ describe('a stream', () => {
     [peer(4), local(3)],
   ])('starts when both ends are there, whichever comes first', (first, second) => {
     const { state, effects } = run(attach(first), attach(second));
-    expect([state, effects]).toEqual([{ t: 'streaming' }, [{ t: 'start', local: 3, remote: 4, head }]]);
+    expect([state, effects]).toEqual([{ t: 'streaming' }, [{ t: 'start', local: 3, remote: 4, head, tls: null }]]);
   });
 
   it.each<[PumpEnd, StreamState]>([

@@ -1,9 +1,9 @@
-import type { PumpEnd } from '../pump/index.js';
+import type { PumpEnd, TlsSession } from '../pump/index.js';
 
 /** One connected end of a stream, as a descriptor that the stream owns. */
 export type StreamEnd =
   | { readonly side: 'local'; readonly fd: number }
-  | { readonly side: 'peer'; readonly fd: number; readonly head: Uint8Array };
+  | { readonly side: 'peer'; readonly fd: number; readonly head: Uint8Array; readonly tls: TlsSession | null };
 
 /**
  * ```
@@ -25,7 +25,13 @@ export type StreamEvent =
 
 /** What the owner of the state has to do. `start` hands both descriptors to the pump; `reset` closes one that nobody took. */
 export type StreamEffect =
-  | { readonly t: 'start'; readonly local: number; readonly remote: number; readonly head: Uint8Array }
+  | {
+      readonly t: 'start';
+      readonly local: number;
+      readonly remote: number;
+      readonly head: Uint8Array;
+      readonly tls: TlsSession | null;
+    }
   | { readonly t: 'reset'; readonly fd: number }
   | { readonly t: 'abort'; readonly reason: string };
 
@@ -68,7 +74,8 @@ function whileAttached(state: Extract<StreamState, { t: 'attached' }>, event: St
       const local = ends.find((end) => end.side === 'local');
       const peer = ends.find((end) => end.side === 'peer');
       if (local === undefined || peer === undefined) return unexpected(state, event);
-      return { state: { t: 'streaming' }, effects: [{ t: 'start', local: local.fd, remote: peer.fd, head: peer.head }] };
+      const { fd: remote, head, tls } = peer;
+      return { state: { t: 'streaming' }, effects: [{ t: 'start', local: local.fd, remote, head, tls }] };
     }
     case 'fail':
       return { state: { t: 'failed', reason: event.reason }, effects: [{ t: 'reset', fd: state.end.fd }] };

@@ -3,7 +3,7 @@ import { VmferryError } from '@vmferry/errors';
 import { closeFd, resetOnClose } from '@vmferry/posix';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
-import { Bandwidth, type Pump, type PumpCounters, startPump } from '../pump/index.js';
+import { Bandwidth, type Pump, type PumpCounters, startPump, type TlsSession } from '../pump/index.js';
 import { type LocalSocket, listenOnce } from './local-socket.js';
 import { type StreamEffect, type StreamEnd, type StreamEvent, type StreamState, step } from './stream-state.js';
 import { Throughput } from './throughput.js';
@@ -107,9 +107,9 @@ export class Stream {
     this.#options.admission.ticket.redeem(secret, migrationId);
   }
 
-  /** Takes over the connection to the other relay. */
-  async attachPeer(fd: number, head: Uint8Array): Promise<void> {
-    await this.#arrived({ side: 'peer', fd, head });
+  /** Takes over the connection to the other relay; with `tls` the stream goes on in TLS. */
+  async attachPeer(fd: number, head: Uint8Array, tls: TlsSession | null): Promise<void> {
+    await this.#arrived({ side: 'peer', fd, head, tls });
   }
 
   /** Ends the stream as failed, with a reset of both its ends; nothing once it is over. */
@@ -134,6 +134,7 @@ export class Stream {
       localSocket: awaitsLocal ? localPath : null,
       attachUrl: role === 'destination' ? `${publicUrl}/v1/streams/${id}/attach` : null,
       ticket: null,
+      path: this.#pump?.path ?? null,
       bytesToPeer: counters.bytesToRemote,
       bytesFromPeer: counters.bytesToLocal,
       toPeerBytesPerSec: bytesPerSec.toPeer,
@@ -183,10 +184,12 @@ export class Stream {
     }
   }
 
-  #start({ local, remote, head }: Extract<StreamEffect, { t: 'start' }>): void {
+  #start({ local, remote, head, tls }: Extract<StreamEffect, { t: 'start' }>): void {
     try {
       const caps = { bandwidth: this.#bandwidth, sharedBandwidth: this.#options.relayBandwidth };
-      this.#pump = startPump({ local, remote, head, ...caps, onHalfClose: () => this.#halfClosed() });
+      const onFallback = (reason: string) =>
+        this.#options.log.warn('the kernel does not splice the stream; Node moves its bytes', { stream: this.id, reason });
+      this.#pump = startPump({ local, remote, head, tls, ...caps, onHalfClose: () => this.#halfClosed(), onFallback });
       this.#throughput = new Throughput(this.#options.clock, this.#pump.counters);
     } catch (thrown) {
       this.#state = { t: 'failed', reason: `the stream could not be started: ${messageOf(thrown)}` };

@@ -7,9 +7,11 @@ import { type ErrorCode, VmferryError } from '@vmferry/errors';
 import { detachSocket, resetOnClose, takeHandle } from '@vmferry/posix';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
-import { Bandwidth } from '../pump/index.js';
+import type { TlsIdentity, TlsPem } from '@vmferry/tls';
+import { Bandwidth, type TlsSession } from '../pump/index.js';
 import { bytesPerMib, Stream, type StreamTimers } from './stream.js';
 import { Ticket } from './ticket.js';
+import { sessionAfter } from './tls-admission.js';
 
 type CreateStream = z.output<typeof createStream>;
 
@@ -22,6 +24,8 @@ export interface StreamsOptions {
   readonly random: Random;
   readonly faults: FaultPoints;
   readonly log: Log;
+  /** Who this relay is to its peers; null when streams are not encrypted. */
+  readonly tls: TlsIdentity | null;
 }
 
 /** What all streams have moved since the relay began, those included that are no longer listed. */
@@ -141,15 +145,18 @@ export class Streams {
     const stream = await this.#open(request, null);
     try {
       const { migrationId, peer } = request;
+      const own = this.#options.tls?.pem ?? null;
       const { socket, head } = await openStream({
         ...peer,
+        tls: own,
         migrationId,
         deadlineMs: connectMs,
         signal,
         clock: this.#options.clock,
       });
       armPeer(socket);
-      await stream.attachPeer(detachSocket(socket), head);
+      const tls = this.#session(socket, 'client', own);
+      await stream.attachPeer(detachSocket(socket), head, tls);
       if (stream.isOver)
         throw new VmferryError('stream-failed', `The stream ended at once: ${stream.describe(publicUrl).reason ?? 'cleanly'}.`);
     } catch (thrown) {
@@ -158,6 +165,15 @@ export class Streams {
     }
     this.#keep(stream);
     return stream.describe(publicUrl);
+  }
+
+  /** How a stream goes on that the peer at the other end of `socket` attaches; null for in the clear. */
+  sessionOfPeer(socket: Socket): TlsSession | null {
+    return this.#session(socket, 'server', this.#options.tls?.pem ?? null);
+  }
+
+  #session(socket: Socket, role: TlsSession['role'], own: TlsPem | null): TlsSession | null {
+    return own === null ? null : sessionAfter(socket, { role, own, handshakeMs: this.#options.timers.attachMs });
   }
 
   #open(request: CreateStream, admission: { ticket: Ticket; expiresMs: number } | null): Promise<Stream> {
@@ -220,6 +236,7 @@ const passedOn: readonly ErrorCode[] = [
   'peer-nonsense',
   'stream-failed',
   'invalid-argument',
+  'certificate-refused',
 ];
 
 /** What the peer's refusal is to our own caller: a code that the creation of a stream declares, else 'stream-failed'. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { StreamResource } from '@vmferry/api';
 import { RelayClient } from '@vmferry/client';
+import { type TlsFiles, TlsIdentity } from '@vmferry/tls';
 import { onTestFinished } from 'vitest';
 
 export interface RelayProcess {
@@ -25,10 +26,11 @@ export interface RelayProcess {
 
 const entry = new URL('../../dist/main.js', import.meta.url).pathname;
 
-/** A relay in a process of its own, from dist, ended with the test. `environment` is all that it gets. */
+/** A relay in a process of its own, from dist, ended with the test. `environment` is all that it gets; `caller` is who its client is over TLS. */
 export async function relayProcess(
   args: readonly string[] = [],
   environment: Readonly<Record<string, string>> = {},
+  caller: TlsFiles | null = null,
 ): Promise<RelayProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'vf-relay-'));
   const runtimeDir = join(folder, 'run');
@@ -63,12 +65,21 @@ export async function relayProcess(
   return {
     child,
     url,
-    client: new RelayClient(url),
+    client: new RelayClient(url, { tls: caller === null ? null : identityOf(caller) }),
     stateDir: join(folder, 'state'),
     logged: () => log,
     sockets: () => readdirSync(join(runtimeDir, 'streams')),
     descriptors: () => readdirSync(`/proc/${child.pid}/fd`).length,
   };
+}
+
+/** The options of a relay that is the owner of this certificate. */
+export function tlsArguments({ cert, key, ca }: TlsFiles): string[] {
+  return ['--tls-cert', cert, '--tls-key', key, '--tls-ca', ca];
+}
+
+export function identityOf(files: TlsFiles): TlsIdentity {
+  return new TlsIdentity(files, { replaced: () => undefined, refused: () => undefined });
 }
 
 /** A relay whose start is refused: its exit code, and what it said. */

@@ -20,6 +20,9 @@ export interface HostOptions {
   readonly listen: string;
   readonly name?: string;
   readonly tokenFile?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
   readonly logLevel?: string;
   readonly emulator?: string;
   readonly qemuUser?: string;
@@ -58,6 +61,10 @@ function commonFlags(app: AppName, options: HostOptions): string[] {
     ...flag('host-name', options.name),
     ...flag('token-file', options.tokenFile),
     ...flag('log-level', options.logLevel),
+    // The relay speaks TLS with it; the agents show it to their relay.
+    ...flag('tls-cert', options.tlsCert),
+    ...flag('tls-key', options.tlsKey),
+    ...flag('tls-ca', options.tlsCa),
   ];
 }
 
@@ -90,9 +97,10 @@ function agentFlags(options: HostOptions): string[] {
 }
 
 /** The apps of one host talk to each other at the address they listen on; an unspecified one is reached through loopback. */
-function urlOf(app: AppName, { listen, portBase }: HostOptions): string {
+function urlOf(app: AppName, { listen, portBase, tlsCert }: HostOptions): string {
   const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listen] ?? listen;
-  return `http://${bracketed(reachable)}:${portOf(app, portBase)}`;
+  const scheme = app === 'tunnel-relay' && tlsCert !== undefined ? 'https' : 'http';
+  return `${scheme}://${bracketed(reachable)}:${portOf(app, portBase)}`;
 }
 
 const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);

@@ -44,6 +44,7 @@ export function addHostCommands(program: Command, room: Room): void {
       (text) => resolve(text),
     )
     .option('--token-file <file>', 'who may do what: a JSON file of tokens', (text) => resolve(text));
+  addTls(up);
   addQemuOptions(up);
   addTimers(up);
   up.addHelpText('after', behaviour).addHelpText(
@@ -55,6 +56,13 @@ export function addHostCommands(program: Command, room: Room): void {
     ),
   );
   acts<UpOptions>(room, up, upCommand);
+}
+
+function addTls(up: Command): void {
+  const path = (text: string) => resolve(text);
+  up.option('--tls-cert <file>', 'PEM, of the roles relay and agent: the memory of guests goes between the relays over TLS', path)
+    .option('--tls-key <file>', 'the key of --tls-cert', path)
+    .option('--tls-ca <file>', 'who signs the certificates of the hosts', path);
 }
 
 function addQemuOptions(up: Command): void {

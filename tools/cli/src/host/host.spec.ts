@@ -340,10 +340,20 @@ describe('the command lines of the apps', () => {
     expect(argsOf('source-agent', { listen: '0.0.0.0' })).toContain('--relay http://127.0.0.1:7803');
   });
 
+  it('give one certificate to the three, and the agents the https address of the relay', () => {
+    const more = { tlsCert: '/c', tlsKey: '/k', tlsCa: '/a' };
+    for (const app of ['source-agent', 'destination-agent', 'tunnel-relay'] as const)
+      expect(argsOf(app, more)).toContain('--tls-cert /c --tls-key /k --tls-ca /a');
+    expect(argsOf('destination-agent', more)).toMatch(/--relay https:\/\/127.0.0.1:7803 .*--source-agent http:/);
+  });
+
   it('name only options that the apps have', () => {
     const all = {
       name: 'a',
       tokenFile: '/t',
+      tlsCert: '/c',
+      tlsKey: '/k',
+      tlsCa: '/a',
       logLevel: 'info',
       emulator: '/q',
       qemuUser: '1:1',

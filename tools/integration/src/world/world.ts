@@ -10,7 +10,7 @@ import {
   listenForTicks,
   type TickListener,
 } from '@vmferry/guest-image';
-import { type AppProcess, Host, processesOf, quickTimers } from '@vmferry/lab';
+import { type AppProcess, Host, type HostOptions, processesOf, quickTimers } from '@vmferry/lab';
 import { endProcess } from './end-process.js';
 import { eventually } from './eventually.js';
 import { SmallDisk } from './small-disk.js';
@@ -25,7 +25,11 @@ export interface WorldOptions {
   readonly linuxFilledMib?: number;
   /** The disk has a file system of its own, which can be filled; only where `canMount`. */
   readonly smallDisk?: boolean;
+  /** The certificates of each host's apps; with them the relays speak TLS. */
+  readonly certificates?: { readonly a: HostCertificates; readonly b: HostCertificates };
 }
+
+type HostCertificates = NonNullable<HostOptions['certificates']>;
 
 /** Two hosts on loopback and one guest that runs on one of them: what a case of the suite has to itself. */
 export class World {
@@ -65,18 +69,20 @@ export class World {
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open({ protocols, linuxFilledMib, smallDisk: wantsSmallDisk = false }: WorldOptions = {}): Promise<World> {
+  static async open({ protocols, linuxFilledMib, certificates, ...o }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
     for (const name of ['a', 'b', 'g']) await mkdir(join(folder, name), { mode: 0o711 });
     const guest = await bootSectorGuest({ writable: true });
-    const smallDisk = wantsSmallDisk ? await SmallDisk.make(join(folder, 'd'), guest.diskPath) : null;
+    const smallDisk = o.smallDisk ? await SmallDisk.make(join(folder, 'd'), guest.diskPath) : null;
     const diskPath = smallDisk?.path ?? (await guest.copyFor(join(folder, 'g')));
     const ticks = await listenForTicks(join(folder, 'g', 'serial'));
     const offered = protocols === undefined ? {} : { protocols };
-    const host = (name: string) =>
-      new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered });
+    const host = (name: 'a' | 'b') => {
+      const shown = certificates === undefined ? {} : { certificates: certificates[name] };
+      return new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered, ...shown });
+    };
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
     const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib);

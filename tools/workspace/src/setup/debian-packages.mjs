@@ -14,6 +14,7 @@ const packages = [
   'busybox-static', // the Linux guest
   'cpio', // its initrd
   'xz-utils', // kernel modules of Debian 13
+  'openssl', // certificates of the tests
 ];
 
 /** The Linux guest's kernel is downloaded, never installed; apt must know it. */
