@@ -44,11 +44,12 @@ it('measures the downtime of the idle guest and the dirtying one', () => {
   expect(readArguments(['--downtime', '50'])).toMatchObject({ downtimes: 50, guests: ['idle', 'dirtying'] });
 });
 
-it.each(['tunnel'])('takes --%s with rounds and a file', (bench) => {
+it.each(['tunnel', 'pump', 'streams'])('takes --%s with rounds and a file', (bench) => {
   expect(readArguments([`--${bench}`, '--rounds', '2', '--json', '/tmp/x'])).toMatchObject({ bench, rounds: 2, json: '/tmp/x' });
 });
 
 it.each([
+  [['--tunnel', '--pump'], /--tunnel, --pump do not go together/],
   [['--tunnel', '--fill', '3'], /--tunnel, --fill do not go together/],
   [['--downtime', '0'], /--downtime is a whole number from 1/],
   [['--rounds', '0'], /--rounds is a whole number from 1/],

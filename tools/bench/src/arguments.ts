@@ -4,7 +4,7 @@ const guestNames = ['boot-sector', 'idle', 'filled', 'dirtying'] as const;
 export type GuestName = (typeof guestNames)[number];
 
 /** `cycle`: whole migrations beside QMP alone, or their downtimes. The others are of the tunnel. */
-const benches = ['tunnel'] as const;
+const benches = ['tunnel', 'pump', 'streams'] as const;
 type Bench = 'cycle' | (typeof benches)[number];
 
 export interface BenchArguments {
@@ -29,8 +29,10 @@ export const usage = `usage: pnpm bench [--rounds N | --downtime N] [--guest NAM
   --fill MIB    what 'filled' and 'dirtying' fill (default 200)
   --dirty MIB   what 'dirtying' rewrites each second (default 20)
   --json FILE   writes every figure there
-       pnpm bench --tunnel [--rounds N] [--json FILE]
-  --tunnel      a 1 GiB guest by QEMU alone, direct and tunnelled: throughput, CPU and memory of the relays, downtime`;
+       pnpm bench --tunnel | --pump | --streams [--rounds N] [--json FILE]
+  --tunnel      a 1 GiB guest by QEMU alone, direct and tunnelled: throughput, CPU and memory of the relays, downtime
+  --pump        the relay's pump alone on loopback sockets, by size of its pipes
+  --streams     1 to 64 streams at once through one pair of relays`;
 
 /** Throws an Error whose message is for the user. */
 export function readArguments(argv: readonly string[]): BenchArguments {
@@ -45,6 +47,8 @@ export function readArguments(argv: readonly string[]): BenchArguments {
       dirty: { type: 'string', default: '20' },
       json: { type: 'string' },
       tunnel: { type: 'boolean', default: false },
+      pump: { type: 'boolean', default: false },
+      streams: { type: 'boolean', default: false },
     },
   });
   const wanted = benches.filter((name) => values[name]);

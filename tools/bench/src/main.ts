@@ -4,9 +4,11 @@ import { benchGuestIn, controls, ferryWays } from './bench.js';
 import { benchGuest } from './bench-guest.js';
 import { gapMsMax, measureGaps } from './downtime.js';
 import { gapTable, gapVerdicts } from './downtime-report.js';
+import { runPump } from './pump/run-pump.js';
 import { parametersInWords } from './qmp-alone.js';
 import { table, type Verdict, verdictLine, verdicts } from './report.js';
 import type { Measured } from './rounds.js';
+import { runStreams } from './streams/run-streams.js';
 import { inFolder, load, machine, say, tell } from './surroundings.js';
 import { runTunnel } from './tunnel/run-tunnel.js';
 
@@ -22,6 +24,10 @@ async function run(args: BenchArguments): Promise<void> {
   switch (args.bench) {
     case 'tunnel':
       return runTunnel(args);
+    case 'pump':
+      return runPump(args);
+    case 'streams':
+      return runStreams(args);
     case 'cycle':
       return args.downtimes === null ? runCycles(args) : runDowntimes(args, args.downtimes);
   }

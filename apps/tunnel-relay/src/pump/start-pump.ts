@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads';
 import { notifyEventfd } from '@vmferry/posix';
 import { type PumpCounters, SharedCounters } from './counters.js';
 import type { PumpJob } from './move-bytes.js';
-import { openPumpDescriptors, type PumpDescriptors } from './pump-descriptors.js';
+import { openPumpDescriptors, type PumpDescriptors, pipeBytesWanted } from './pump-descriptors.js';
 import type { PumpEnd, WorkerEnd, WorkerMessage } from './pump-end.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
 
@@ -13,6 +13,8 @@ export interface PumpOptions {
   readonly remote: number;
   /** Bytes that were read from `remote` already, as after an HTTP upgrade; they reach `local` first. */
   readonly head?: Uint8Array;
+  /** What one direction may hold between its sockets; for the bench, which measures others beside the relay's own. */
+  readonly pipeBytes?: number;
   /** Told when one direction has come to its end and the other has not. */
   readonly onHalfClose?: () => void;
 }
@@ -37,8 +39,9 @@ process.on('exit', () => {
  * few streams, one that blocks holds up nobody, and it is the kernel that shares the processors among them. Silence is for the
  * caller to judge, by `counters.silentMs`. Throws, with both connections closed, when the host has no descriptor or thread left.
  */
-export function startPump({ local, remote, head = new Uint8Array(0), onHalfClose = () => undefined }: PumpOptions): Pump {
-  const descriptors = openPumpDescriptors(local, remote);
+export function startPump(options: PumpOptions): Pump {
+  const { local, remote, head = new Uint8Array(0), pipeBytes = pipeBytesWanted, onHalfClose = () => undefined } = options;
+  const descriptors = openPumpDescriptors(local, remote, pipeBytes);
   const counters = new SharedCounters();
   const worker = takeWorkerOrClose(descriptors);
   let abortReason = '';
