@@ -1,8 +1,8 @@
 import { closeFd, eventfd, pipe2, resetOnClose, resizePipe, sendWithoutDelay, setNonBlocking } from '@vmferry/posix';
 
 /**
- * What one direction may hold between its two sockets (threats, row 12: at most 1 MiB). Larger pipes were no faster, and a user
- * who is not root has 64 MiB of them.
+ * What one direction may hold between its two sockets (threats, row 12: at most 1 MiB). Larger pipes made whole
+ * migrations no faster (`pnpm bench --tunnel`; the pump alone is another matter, `--pump`), and a user who is not root has 64 MiB of them.
  */
 export const pipeBytesWanted = 256 * 1024;
 

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { pipeBytesWanted } from '@vmferry/tunnel-relay/pump';
 import type { BenchArguments } from '../arguments.js';
-import { inFolder, load, machine, say, tell } from '../surroundings.js';
+import { congestionControl, inFolder, load, machine, say, tell } from '../surroundings.js';
 import { PumpBench, type PumpCase, type PumpSample, pumpCases } from './pump-bench.js';
 import { pumpTable } from './pump-report.js';
 
@@ -10,7 +10,7 @@ const bytes = 2 ** 30;
 /** `pnpm bench --pump`: pipes of each size, both ways, interleaved. */
 export async function runPump(args: BenchArguments): Promise<void> {
   say(
-    `${args.rounds} rounds of ${bytes / 2 ** 20} MiB, interleaved, after one that warms up; medians (min-max). ${machine}; load ${load()}.`,
+    `${args.rounds} rounds of ${bytes / 2 ** 20} MiB, interleaved, after one that warms up; medians (min-max). ${machine}, TCP ${congestionControl()}; load ${load()}.`,
   );
   say('From one process through the pump in another to a third, which write and read as much at a time as QEMU does.');
   const cases = pumpCases();
@@ -23,7 +23,10 @@ export async function runPump(args: BenchArguments): Promise<void> {
   say(`Load at the end: ${load()}.`);
   const cells = [...samples].map(([of, rounds]) => ({ ...of, rounds }));
   if (args.json !== null)
-    await writeFile(args.json, `${JSON.stringify({ arguments: args, machine, pipeBytesWanted, cases: cells }, null, 2)}\n`);
+    await writeFile(
+      args.json,
+      `${JSON.stringify({ arguments: args, machine, congestionControl: congestionControl(), pipeBytesWanted, cases: cells }, null, 2)}\n`,
+    );
 }
 
 async function measureAll(

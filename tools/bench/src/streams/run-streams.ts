@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BenchArguments } from '../arguments.js';
-import { inFolder, load, machine, say, tell } from '../surroundings.js';
+import { congestionControl, inFolder, load, machine, say, tell } from '../surroundings.js';
 import { measureStreams, type StreamsSample } from './streams-bench.js';
 import { streamsFits, streamsTable } from './streams-report.js';
 
@@ -11,7 +11,7 @@ const bytes = 2 ** 31;
 /** `pnpm bench --streams`: each number of streams in turn, so many rounds. */
 export async function runStreams(args: BenchArguments): Promise<void> {
   say(
-    `${args.rounds} rounds, interleaved, of ${bytes / 2 ** 20} MiB over all streams together; medians (min-max). ${machine}; load ${load()}.`,
+    `${args.rounds} rounds, interleaved, of ${bytes / 2 ** 20} MiB over all streams together; medians (min-max). ${machine}, TCP ${congestionControl()}; load ${load()}.`,
   );
   say(
     'From a process that writes as QEMU does, through two relays that are new each time, to one that reads as QEMU does. CPU and',
@@ -32,6 +32,6 @@ export async function runStreams(args: BenchArguments): Promise<void> {
   if (args.json !== null)
     await writeFile(
       args.json,
-      `${JSON.stringify({ arguments: args, machine, samples: [...samples.values()].flat() }, null, 2)}\n`,
+      `${JSON.stringify({ arguments: args, machine, congestionControl: congestionControl(), samples: [...samples.values()].flat() }, null, 2)}\n`,
     );
 }

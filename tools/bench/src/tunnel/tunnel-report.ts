@@ -71,7 +71,7 @@ export function tunnelVerdicts(samples: TunnelSamples, { faultedIn }: Variant): 
     againstNoise(ferried, alone),
     {
       goal: `relays of both ends at most ${goals.relayCpuSecondsPerGib} CPU s/GiB`,
-      measured: cpu.toFixed(2),
+      measured: cpu.toFixed(3),
       met: cpu <= goals.relayCpuSecondsPerGib,
     },
     {

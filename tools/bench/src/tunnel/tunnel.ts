@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { ferryWays, withRigs } from '../bench.js';
 import { type BenchGuest, linux } from '../bench-guest.js';
 import { GuestLost, type Measurement, measure } from '../measure.js';
@@ -8,6 +9,12 @@ import type { Way } from '../rig.js';
 const memoryMib = 1_024;
 const fillMib = 700;
 const dirtyMib = 50;
+
+/**
+ * Where the machine is itself a guest, its host takes freed memory back after some seconds and gives it anew page by page, so that a
+ * destination's fresh memory is fast or slow by how long ago another QEMU has ended. After this rest it is as slow for every way.
+ */
+export const restMs = 5_000;
 
 /** QEMU to QEMU over TCP, with vmferry's parameters and no agent. */
 export const control = 'QEMU alone, tcp';
@@ -41,11 +48,14 @@ export interface Samples {
 
 export type TunnelSamples = ReadonlyMap<string, Samples>;
 
-/** Measures the ways interleaved until each has its rounds; `folder` is empty and has a short path. */
+/**
+ * Measures the ways interleaved until each has its rounds, each round beginning with another way, so that none of them always comes after
+ * the same one. `folder` is empty and has a short path.
+ */
 export async function measureTunnel(
   folder: string,
   guest: BenchGuest,
-  rounds: number,
+  { rounds, faultedIn }: { readonly rounds: number; readonly faultedIn: boolean },
   tell: (line: string) => void,
 ): Promise<TunnelSamples> {
   const samples = new Map<string, Samples>(
@@ -61,7 +71,7 @@ export async function measureTunnel(
         agents.way(direct, ['LIVE']),
         agents.way(tunnelled, ['LIVE', 'TUNNELLED']),
       ];
-      return untilLost(ways, samples, rounds, tell);
+      return untilLost(ways, samples, { rounds, restMs: faultedIn ? 0 : restMs }, tell);
     });
   }
   return samples;
@@ -71,22 +81,23 @@ export async function measureTunnel(
 async function untilLost(
   ways: readonly Way[],
   samples: TunnelSamples,
-  rounds: number,
+  o: { readonly rounds: number; readonly restMs: number },
   tell: (line: string) => void,
 ): Promise<void> {
-  for (let round = 0; round <= rounds; round += 1) {
-    for (const way of ways) {
+  for (let round = 0; round <= o.rounds; round += 1) {
+    for (const way of [...ways.slice(round % ways.length), ...ways.slice(0, round % ways.length)]) {
       const of = samples.get(way.name);
-      if (of === undefined || of.rounds.length >= rounds) continue;
+      if (of === undefined || of.rounds.length >= o.rounds) continue;
       try {
+        if (o.restMs > 0) await setTimeout(o.restMs);
         const measurement = await measure(way);
         (round === 0 ? of.warmUps : of.rounds).push(measurement);
-        tell(`${round === 0 ? 'warm-up' : `round ${of.rounds.length} of ${rounds}`}: ${way.name}: ${inWords(measurement)}`);
+        tell(`${round === 0 ? 'warm-up' : `round ${of.rounds.length} of ${o.rounds}`}: ${way.name}: ${inWords(measurement)}`);
       } catch (thrown) {
         if (!(thrown instanceof GuestLost)) throw thrown;
         of.lost += 1;
         tell(`${way.name}: ${thrown.message}; repeated`);
-        if (of.lost > rounds + 2) throw new Error(`${way.name} has lost ${of.lost} guests in ${of.rounds.length} rounds.`);
+        if (of.lost > o.rounds + 2) throw new Error(`${way.name} has lost ${of.lost} guests in ${of.rounds.length} rounds.`);
         return;
       }
     }
