@@ -18,6 +18,10 @@ const params = z.strictObject({ id: uuid });
 
 /** The routes of a relay. `publicUrl` is asked when it is needed: it may be known only when the relay listens. */
 export function streamRoutes(streams: Streams, publicUrl: () => string): Route[] {
+  return [...allStreams(streams, publicUrl), ...oneStream(streams, publicUrl)];
+}
+
+function allStreams(streams: Streams, publicUrl: () => string): Route[] {
   return [
     defineRoute({
       method: 'post',
@@ -50,6 +54,11 @@ export function streamRoutes(streams: Streams, publicUrl: () => string): Route[]
       problems: ['certificate-refused'],
       handler: () => ({ body: { streams: streams.list().map((stream) => stream.describe(publicUrl())) } }),
     }),
+  ];
+}
+
+function oneStream(streams: Streams, publicUrl: () => string): Route[] {
+  return [
     defineRoute({
       method: 'get',
       path: '/v1/streams/:id',

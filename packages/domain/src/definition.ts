@@ -20,6 +20,8 @@ export interface DomainDefinition {
   readonly memoryKib: number;
   /** At most `memoryKib`. */
   readonly currentMemoryKib: number;
+  /** `immediate`: the host gives all of the memory before the guest starts; `ondemand`: page by page, as the guest touches it. */
+  readonly memoryAllocation: 'ondemand' | 'immediate';
   /** 1 to 1,024, at most `vcpusMax`. */
   readonly vcpus: number;
   readonly vcpusMax: number;

@@ -141,6 +141,16 @@ describe('parseDomain', () => {
     expect(kib).toBe(unit === 'KB' ? 4097 : 4096);
   });
 
+  it.each([
+    ['', 'ondemand'],
+    ['<memoryBacking/>', 'ondemand'],
+    ["<memoryBacking><allocation mode='ondemand'/></memoryBacking>", 'ondemand'],
+    ["<memoryBacking><allocation mode='immediate'/></memoryBacking>", 'immediate'],
+  ])('reads %s as memory that is given %s', (backing, allocation) => {
+    const domain = parseDomain(bootSector.replace('<os>', `${backing}<os>`));
+    expect(domain).toMatchObject({ memoryAllocation: allocation, unsupported: [] });
+  });
+
   it('takes the given uuid when the document has none, and derives a MAC address that stays the same', () => {
     const text = withDevices("<interface type='user'/>").replace(/<uuid>.*<\/uuid>/, '');
     expect(codeOf(() => parseDomain(text))).toBe('definition-invalid');
@@ -165,6 +175,7 @@ describe('bounds', () => {
     ['memory in furlongs', change("'MiB'", "'furlong'")],
     ['memory under its limit', change('>4<', '>0<')],
     ['memory over its limit', change('>4<', '>99999999<')],
+    ['memory given at another time', change('<os>', "<memoryBacking><allocation mode='later'/></memoryBacking><os>")],
     ['memory with a fraction', change('>4<', '>4.5<')],
     ['more current memory than memory', change('</memory>', '</memory><currentMemory>99999</currentMemory>')],
     ['no vcpu', change('<os>', '<vcpu>0</vcpu><os>')],
@@ -281,7 +292,8 @@ describe('what is kept and cannot be started', () => {
 
   it.each([
     ["<qemu:commandline xmlns:qemu='urn:q'><qemu:arg value='-s'/></qemu:commandline>", 'qemu:commandline'],
-    ['<memoryBacking><hugepages/></memoryBacking>', 'memoryBacking'],
+    ['<memoryBacking><hugepages/></memoryBacking>', 'memoryBacking/hugepages'],
+    ["<memoryBacking><allocation threads='2'/></memoryBacking>", "memoryBacking/allocation threads='2'"],
     ["<os firmware='efi'><type machine='q35'>hvm</type></os>", "os firmware='efi'"],
     ["<os><type machine='q35'>hvm</type><loader type='pflash'>/f</loader><nvram>/n</nvram></os>", "os/loader type='pflash'"],
     ["<os><type machine='q35'>exe</type></os>", "os/type 'exe'"],

@@ -1,6 +1,6 @@
 import { attribute, type XmlElement } from '@vmferry/xml';
 import type { DomainDefinition } from './definition.js';
-import { integer, invalid, only, quote, textOfOnly } from './fields.js';
+import { attributeOf, integer, invalid, oneOf, only, quote, textOfOnly } from './fields.js';
 
 const bytesOfUnit: Readonly<Record<string, number>> = {
   b: 1,
@@ -23,7 +23,7 @@ const memoryKibMin = 1024;
 const memoryKibMax = 16 * 1024 ** 3;
 const vcpusLimit = 1024;
 
-type MemoryAndVcpus = Pick<DomainDefinition, 'memoryKib' | 'currentMemoryKib' | 'vcpus' | 'vcpusMax'>;
+type MemoryAndVcpus = Pick<DomainDefinition, 'memoryKib' | 'currentMemoryKib' | 'memoryAllocation' | 'vcpus' | 'vcpusMax'>;
 
 export function readMemoryAndVcpus(root: XmlElement): MemoryAndVcpus {
   const memoryKib = readMemory(root, 'memory');
@@ -35,7 +35,14 @@ export function readMemoryAndVcpus(root: XmlElement): MemoryAndVcpus {
   const vcpusMax = integer('<vcpu>', textOfOnly(root, 'vcpu') ?? '1', 1, vcpusLimit);
   const current = vcpu === undefined ? undefined : attribute(vcpu, 'current');
   const vcpus = current === undefined ? vcpusMax : integer('<vcpu current>', current, 1, vcpusMax);
-  return { memoryKib, currentMemoryKib, vcpus, vcpusMax };
+  return { memoryKib, currentMemoryKib, memoryAllocation: readAllocation(root), vcpus, vcpusMax };
+}
+
+/** What else `<memoryBacking>` may ask for is in `unsupported`. */
+function readAllocation(root: XmlElement): DomainDefinition['memoryAllocation'] {
+  const backing = only(root, 'memoryBacking');
+  const mode = backing === undefined ? undefined : attributeOf(backing, 'allocation', 'mode');
+  return oneOf('<memoryBacking><allocation mode>', mode ?? 'ondemand', ['ondemand', 'immediate']);
 }
 
 /** In KiB, rounded up; the unit is KiB when none is given. */

@@ -7,7 +7,6 @@ const refusedElements = new Set([
   'idmap',
   'launchSecurity',
   'maxMemory',
-  'memoryBacking',
   'qemu:commandline',
   'qemu:capabilities',
   'qemu:override',
@@ -25,6 +24,7 @@ const actedOnFeatures = new Set(['acpi', 'apic', 'pae', 'vmport']);
 export function readUnsupported(root: XmlElement): string[] {
   return [
     ...names(root).filter((name) => refusedElements.has(name)),
+    ...ofMemoryBacking(child(root, 'memoryBacking')),
     ...ofOs(child(root, 'os')),
     ...names(child(root, 'features'))
       .filter((name) => !actedOnFeatures.has(name))
@@ -36,6 +36,17 @@ export function readUnsupported(root: XmlElement): string[] {
 
 function names(of: XmlElement | undefined): string[] {
   return of === undefined ? [] : of.children.filter(isElement).map(({ name }) => name);
+}
+
+function ofMemoryBacking(backing: XmlElement | undefined): string[] {
+  const allocation = backing === undefined ? undefined : child(backing, 'allocation');
+  const threads = allocation === undefined ? undefined : attribute(allocation, 'threads');
+  return [
+    ...names(backing)
+      .filter((name) => name !== 'allocation')
+      .map((name) => `memoryBacking/${name}`),
+    ...(threads === undefined ? [] : [`memoryBacking/allocation threads='${threads}'`]),
+  ];
 }
 
 function ofOs(os: XmlElement | undefined): string[] {

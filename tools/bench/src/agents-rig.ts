@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TickListener } from '@vmferry/guest-image';
 import { Host } from '@vmferry/lab';
+import type { Apps } from './app-meter.js';
 import { cpuSecondsOfAll } from './process-time.js';
 import type { Rig, Way } from './rig.js';
 
@@ -62,6 +63,14 @@ export class AgentsRig implements Rig {
 
   cpuSeconds(): number {
     return cpuSecondsOfAll([...this.#here.apps, ...this.#there.apps].map(({ pid }) => pid));
+  }
+
+  apps(): Apps {
+    const hosts = [this.#here, this.#there];
+    return {
+      relays: hosts.map(({ relay }) => relay.pid),
+      agents: hosts.flatMap(({ source, destination }) => [source.pid, destination.pid]),
+    };
   }
 
   async close(): Promise<void> {

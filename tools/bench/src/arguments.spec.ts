@@ -3,6 +3,7 @@ import { readArguments } from './arguments.js';
 
 it('measures the idle guest and the small one in five rounds unless told otherwise', () => {
   expect(readArguments([])).toEqual({
+    bench: 'cycle',
     rounds: 5,
     downtimes: null,
     guests: ['idle', 'boot-sector'],
@@ -29,6 +30,7 @@ it('takes each option', () => {
     '/tmp/x',
   ];
   expect(readArguments(argv)).toEqual({
+    bench: 'cycle',
     rounds: 9,
     downtimes: null,
     guests: ['filled', 'dirtying'],
@@ -42,7 +44,13 @@ it('measures the downtime of the idle guest and the dirtying one', () => {
   expect(readArguments(['--downtime', '50'])).toMatchObject({ downtimes: 50, guests: ['idle', 'dirtying'] });
 });
 
+it.each(['tunnel', 'pump', 'streams'])('takes --%s with rounds and a file', (bench) => {
+  expect(readArguments([`--${bench}`, '--rounds', '2', '--json', '/tmp/x'])).toMatchObject({ bench, rounds: 2, json: '/tmp/x' });
+});
+
 it.each([
+  [['--tunnel', '--pump'], /--tunnel, --pump do not go together/],
+  [['--tunnel', '--fill', '3'], /--tunnel, --fill do not go together/],
   [['--downtime', '0'], /--downtime is a whole number from 1/],
   [['--rounds', '0'], /--rounds is a whole number from 1/],
   [['--rounds', '2.5'], /--rounds/],

@@ -3,7 +3,12 @@ import { parseArgs } from 'node:util';
 const guestNames = ['boot-sector', 'idle', 'filled', 'dirtying'] as const;
 export type GuestName = (typeof guestNames)[number];
 
+/** `cycle`: whole migrations beside QMP alone, or their downtimes. The others are of the tunnel. */
+const benches = ['tunnel', 'pump', 'streams'] as const;
+type Bench = 'cycle' | (typeof benches)[number];
+
 export interface BenchArguments {
+  readonly bench: Bench;
   /** Measured rounds of each way, after one that warms up; at least 1. */
   readonly rounds: number;
   /** Migrations of each way of which only the largest gap between two ticks counts; null when everything is measured. */
@@ -23,7 +28,11 @@ export const usage = `usage: pnpm bench [--rounds N | --downtime N] [--guest NAM
   --guest NAME  ${guestNames.join(', ')}; may be repeated (default: idle and boot-sector)
   --fill MIB    what 'filled' and 'dirtying' fill (default 200)
   --dirty MIB   what 'dirtying' rewrites each second (default 20)
-  --json FILE   writes every figure there`;
+  --json FILE   writes every figure there
+       pnpm bench --tunnel | --pump | --streams [--rounds N] [--json FILE]
+  --tunnel      a 1 GiB guest by QEMU alone, direct and tunnelled: throughput, CPU and memory of the relays, downtime
+  --pump        the relay's pump alone on loopback sockets, by size of its pipes
+  --streams     1 to 64 streams at once through one pair of relays`;
 
 /** Throws an Error whose message is for the user. */
 export function readArguments(argv: readonly string[]): BenchArguments {
@@ -37,9 +46,19 @@ export function readArguments(argv: readonly string[]): BenchArguments {
       fill: { type: 'string', default: '200' },
       dirty: { type: 'string', default: '20' },
       json: { type: 'string' },
+      tunnel: { type: 'boolean', default: false },
+      pump: { type: 'boolean', default: false },
+      streams: { type: 'boolean', default: false },
     },
   });
+  const wanted = benches.filter((name) => values[name]);
+  const others = (['downtime', 'guest', 'fill', 'dirty'] as const).filter((name) =>
+    argv.some((word) => word.startsWith(`--${name}`)),
+  );
+  if (wanted.length + (wanted.length > 0 ? others.length : 0) > 1)
+    throw new Error(`--${[...wanted, ...others].join(', --')} do not go together.`);
   return {
+    bench: wanted[0] ?? 'cycle',
     rounds: whole('--rounds', values.rounds, 1, 1_000),
     downtimes: values.downtime === undefined ? null : whole('--downtime', values.downtime, 1, 1_000),
     guests: [...new Set((values.guest ?? ['idle', values.downtime === undefined ? 'boot-sector' : 'dirtying']).map(guestOf))],

@@ -12,6 +12,7 @@ export interface BenchGuest {
 const linuxKib = 81_920;
 
 export async function benchGuest(name: GuestName, { fillMib, dirtyMib }: BenchArguments): Promise<BenchGuest> {
+  const memoryKib = linuxKib + fillMib * 1_024;
   switch (name) {
     case 'boot-sector': {
       const { copyFor } = await bootSectorGuest({ writable: true });
@@ -22,28 +23,40 @@ export async function benchGuest(name: GuestName, { fillMib, dirtyMib }: BenchAr
       };
     }
     case 'idle':
-      return linux('idle Linux guest, 80 MiB', 0, '');
+      return linux({ title: 'idle Linux guest, 80 MiB', memoryKib: linuxKib, fillMib: 0, dirtyMib: 0 });
     case 'filled':
-      return linux(`Linux guest, 80 MiB and ${fillMib} MiB filled`, fillMib, ` vmferry.fill=${fillMib}`);
+      return linux({ title: `Linux guest, 80 MiB and ${fillMib} MiB filled`, memoryKib, fillMib, dirtyMib: 0 });
     case 'dirtying': {
       const title = `Linux guest, 80 MiB and ${fillMib} MiB filled, ${dirtyMib} MiB/s rewritten`;
-      return linux(title, fillMib, ` vmferry.fill=${fillMib} vmferry.dirty=${dirtyMib}`);
+      return linux({ title, memoryKib, fillMib, dirtyMib });
     }
     default:
       return name satisfies never;
   }
 }
 
-async function linux(title: string, fillMib: number, parameters: string): Promise<BenchGuest> {
+interface LinuxGuestOptions {
+  readonly title: string;
+  readonly memoryKib: number;
+  readonly fillMib: number;
+  readonly dirtyMib: number;
+  /** Both QEMUs have all of the guest's memory before the migration begins, so that no page is faulted in while it runs. */
+  readonly faultedIn?: boolean;
+}
+
+/** A Linux guest whose fill is incompressible, written by a generator of the guest's at boot. */
+export async function linux({ title, memoryKib, fillMib, dirtyMib, faultedIn }: LinuxGuestOptions): Promise<BenchGuest> {
   const { kernelPath, initrdPath, cmdline } = await linuxGuest();
+  const fill = fillMib > 0 ? ` vmferry.fill=${fillMib}` : '';
+  const dirty = dirtyMib > 0 ? ` vmferry.dirty=${dirtyMib}` : '';
   return {
     title,
     define: ({ name, uuid, serial }) =>
       Promise.resolve(
         domainXmlOf({
-          ...{ name, uuid, kernelPath, initrdPath },
-          memoryKib: linuxKib + fillMib * 1_024,
-          cmdline: cmdline + parameters,
+          ...{ name, uuid, kernelPath, initrdPath, memoryKib },
+          cmdline: cmdline + fill + dirty,
+          memoryAllocation: faultedIn === true ? 'immediate' : 'ondemand',
           serial: { type: 'unix-connect', path: serial },
         }),
       ),

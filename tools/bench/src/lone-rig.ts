@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { DomainDefinition } from '@vmferry/domain';
 import type { TickListener } from '@vmferry/guest-image';
 import type { Capabilities } from '@vmferry/hypervisor';
+import type { Apps } from './app-meter.js';
 import { LoneQemu } from './lone-qemu.js';
 import { migrateByQmpAlone, type Operator } from './qmp-alone.js';
 import type { Rig, Way } from './rig.js';
@@ -72,6 +73,10 @@ export class LoneRig implements Rig {
   cpuSeconds(): number {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
+  }
+
+  apps(): Apps {
+    return { relays: [], agents: [] };
   }
 
   async close(): Promise<void> {

@@ -1,18 +1,16 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import { type BenchArguments, readArguments, usage } from './arguments.js';
 import { benchGuestIn, controls, ferryWays } from './bench.js';
 import { benchGuest } from './bench-guest.js';
 import { gapMsMax, measureGaps } from './downtime.js';
 import { gapTable, gapVerdicts } from './downtime-report.js';
+import { runPump } from './pump/run-pump.js';
 import { parametersInWords } from './qmp-alone.js';
 import { table, type Verdict, verdictLine, verdicts } from './report.js';
 import type { Measured } from './rounds.js';
-
-const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'an unknown CPU'}, TCG`;
-const say = (line: string) => process.stdout.write(`${line}\n`);
-const tell = (line: string) => process.stderr.write(`${line}\n`);
+import { runStreams } from './streams/run-streams.js';
+import { inFolder, load, machine, say, tell } from './surroundings.js';
+import { runTunnel } from './tunnel/run-tunnel.js';
 
 try {
   await run(readArguments(process.argv.slice(2)));
@@ -23,8 +21,20 @@ try {
 }
 
 async function run(args: BenchArguments): Promise<void> {
-  if (args.downtimes !== null) return runDowntimes(args, args.downtimes);
-  say(`${args.rounds} rounds, interleaved, after one that warms up; medians (min-max). ${machine}; load ${load()}.`);
+  switch (args.bench) {
+    case 'tunnel':
+      return runTunnel(args);
+    case 'pump':
+      return runPump(args);
+    case 'streams':
+      return runStreams(args);
+    case 'cycle':
+      return args.downtimes === null ? runCycles(args) : runDowntimes(args, args.downtimes);
+  }
+}
+
+async function runCycles(args: BenchArguments): Promise<void> {
+  say(`${args.rounds} rounds, interleaved, after one that warms up; medians (min-max). ${machine}, TCG; load ${load()}.`);
   say(`QMP alone, careful: ${parametersInWords.careful}. Defaults: ${parametersInWords.defaults}.`);
   const results = [];
   for (const name of args.guests) {
@@ -44,7 +54,7 @@ async function run(args: BenchArguments): Promise<void> {
 
 /** The exit code tells whether the goal is met. */
 async function runDowntimes(args: BenchArguments, migrations: number): Promise<void> {
-  say(`${migrations} migrations of each way, interleaved. ${machine}; load ${load()}.`);
+  say(`${migrations} migrations of each way, interleaved. ${machine}, TCG; load ${load()}.`);
   const results = [];
   for (const name of args.guests) {
     const guest = await benchGuest(name, args);
@@ -63,20 +73,4 @@ async function runDowntimes(args: BenchArguments, migrations: number): Promise<v
 
 function asJson(guest: string, measured: Measured, goals: readonly Verdict[]): object {
   return { guest, goals, ways: [...measured].map(([way, rounds]) => ({ way, rounds })) };
-}
-
-async function inFolder<R>(act: (folder: string) => Promise<R>): Promise<R> {
-  const folder = await mkdtemp(join(tmpdir(), 'vb-'));
-  await chmod(folder, 0o711);
-  try {
-    return await act(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-function load(): string {
-  return loadavg()
-    .map((value) => value.toFixed(1))
-    .join(' ');
 }

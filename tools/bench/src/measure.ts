@@ -3,10 +3,11 @@ import { type MigrationStatus, migrationStatus } from '@vmferry/hypervisor';
 import { closeFd, pidfdOpen, waitPidfd } from '@vmferry/posix';
 import { QmpClient } from '@vmferry/qmp';
 import { systemClock } from '@vmferry/seams';
+import { type AppFigures, measureApps } from './app-meter.js';
 import type { Way } from './rig.js';
 
 /** One migration in figures. */
-export interface Measurement {
+export interface Measurement extends AppFigures {
   /** From the request, before the destination is spawned, until the source's QEMU has exited. */
   readonly cycleMs: number;
   /** From the request until whoever asked is told that it is over. */
@@ -17,6 +18,9 @@ export interface Measurement {
   readonly qemuTotalMs: number;
   readonly qemuDowntimeMs: number;
   readonly qemuSetupMs: number;
+  /** What the source's QEMU has put on the stream for the guest's memory, and its passes over that memory. */
+  readonly transferredBytes: number;
+  readonly passes: number;
   /** Of the apps, or of the script: everything but QEMU. */
   readonly cpuSeconds: number;
 }
@@ -38,6 +42,7 @@ export async function measure(way: Way): Promise<Measurement> {
     const source = await rig.source();
     const { figures } = await watchFigures(source.spareMonitor);
     const cpuBefore = rig.cpuSeconds();
+    const appFigures = measureApps(rig.apps());
     const pidfd = pidfdOpen(source.pid);
     const startedAt = performance.now();
     const gone = waitPidfd(pidfd, deadlineMs).then((ended) => (ended ? performance.now() : Number.NaN));
@@ -48,6 +53,7 @@ export async function measure(way: Way): Promise<Measurement> {
     if (Number.isNaN(goneAt))
       throw new Error(`The source's QEMU ${source.pid} was still there ${deadlineMs} ms after the request.`);
     const cpuSeconds = rig.cpuSeconds() - cpuBefore;
+    const apps = appFigures();
     await someTicks(rig.ticks);
     const broken = findBreak(rig.ticks.ticks.filter(({ atMs }) => atMs >= startedAt));
     if (broken !== undefined) throw new GuestLost(`the guest did not survive: ${broken}`);
@@ -57,6 +63,7 @@ export async function measure(way: Way): Promise<Measurement> {
       gapMs: largestGapMs(rig.ticks.ticks.filter(({ atMs }) => atMs >= startedAt)),
       ...(await figures),
       cpuSeconds,
+      ...apps,
     };
   } finally {
     await rig.rest();
@@ -72,7 +79,7 @@ async function someTicks(listener: TickListener): Promise<void> {
     });
 }
 
-type Figures = Pick<Measurement, 'qemuTotalMs' | 'qemuDowntimeMs' | 'qemuSetupMs'>;
+type Figures = Pick<Measurement, 'qemuTotalMs' | 'qemuDowntimeMs' | 'qemuSetupMs' | 'transferredBytes' | 'passes'>;
 
 /** Asks the source's QEMU on a monitor of its own as soon as it says `completed`: afterwards it is killed. The same for all ways. */
 async function watchFigures(path: string): Promise<{ readonly figures: Promise<Figures> }> {
@@ -94,8 +101,9 @@ async function finalStatus(qmp: QmpClient): Promise<MigrationStatus> {
   }
 }
 
-function figuresOf({ totalTimeMs, downtimeMs, setupTimeMs }: MigrationStatus): Figures {
-  if (totalTimeMs === undefined || downtimeMs === undefined || setupTimeMs === undefined)
+function figuresOf({ totalTimeMs, downtimeMs, setupTimeMs, ram }: MigrationStatus): Figures {
+  if (totalTimeMs === undefined || downtimeMs === undefined || setupTimeMs === undefined || ram === undefined)
     throw new Error('QEMU gave no figures of its own.');
-  return { qemuTotalMs: totalTimeMs, qemuDowntimeMs: downtimeMs, qemuSetupMs: setupTimeMs };
+  const own = { qemuTotalMs: totalTimeMs, qemuDowntimeMs: downtimeMs, qemuSetupMs: setupTimeMs };
+  return { ...own, transferredBytes: ram.transferredBytes, passes: ram.iteration };
 }

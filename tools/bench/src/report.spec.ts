@@ -3,7 +3,17 @@ import type { Measurement } from './measure.js';
 import { table, verdictLine, verdicts } from './report.js';
 
 function measured(cycleMs: number, gapMs: number): Measurement {
-  return { cycleMs, gapMs, toldMs: cycleMs, qemuTotalMs: 50, qemuDowntimeMs: 5, qemuSetupMs: 1, cpuSeconds: 0.1 };
+  const qemu = { qemuTotalMs: 50, qemuDowntimeMs: 5, qemuSetupMs: 1, transferredBytes: 2 ** 20, passes: 2 };
+  return {
+    cycleMs,
+    gapMs,
+    toldMs: cycleMs,
+    ...qemu,
+    cpuSeconds: 0.1,
+    relayCpuSeconds: 0,
+    agentCpuSeconds: 0,
+    relayGrowthMib: [],
+  };
 }
 
 const rounds = new Map([

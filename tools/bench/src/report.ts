@@ -69,7 +69,7 @@ function goalFigures(measured: Measured, name: string): { cycleMs: number; gapMs
   };
 }
 
-function cell(values: readonly number[], digits: number): string {
+export function cell(values: readonly number[], digits: number): string {
   const { median, min, max } = summarise(values);
   return `${median.toFixed(digits)} (${min.toFixed(digits)}-${max.toFixed(digits)})`;
 }

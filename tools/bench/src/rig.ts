@@ -1,4 +1,5 @@
 import type { TickListener } from '@vmferry/guest-image';
+import type { Apps } from './app-meter.js';
 
 /** A running guest with whoever can migrate it. The rigs of one run have the same guest, and only one of them runs at a time. */
 export interface Rig {
@@ -11,6 +12,8 @@ export interface Rig {
   source(): Promise<{ readonly pid: number; readonly spareMonitor: string }>;
   /** CPU seconds so far of everything but QEMU that takes part. */
   cpuSeconds(): number;
+  /** The processes of vmferry that take part. */
+  apps(): Apps;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { percentile, summarise } from './statistics.js';
+import { fitLine, percentile, summarise } from './statistics.js';
 
 it('takes the middle one, and the mean of two', () => {
   expect(summarise([9, 1, 5])).toEqual({ median: 5, min: 1, max: 9 });
@@ -28,4 +28,31 @@ it('refuses to make a figure of nothing', () => {
 it('takes the smallest value that so many do not exceed', () => {
   expect([percentile([3, 1, 2], 50), percentile([3, 1, 2], 95), percentile([7], 95)]).toEqual([2, 3, 7]);
   expect(() => percentile([], 95)).toThrow(RangeError);
+});
+
+it('fits a line, and says how much of the points it explains', () => {
+  const { slope, intercept, rSquared } = fitLine([
+    [0, 1],
+    [1, 3],
+    [4, 9],
+  ]);
+  for (const [value, expected] of [
+    [slope, 2],
+    [intercept, 1],
+    [rSquared, 1],
+  ] as const)
+    expect(value).toBeCloseTo(expected, 10);
+  const flat = fitLine([
+    [1, 5],
+    [2, 5],
+  ]);
+  expect(flat).toEqual({ slope: 0, intercept: 5, rSquared: 1 });
+});
+
+it('fits no line to one place', () => {
+  const points = [
+    [1, 5],
+    [1, 6],
+  ] as const;
+  expect(() => fitLine(points)).toThrow(RangeError);
 });

@@ -24,3 +24,21 @@ export function percentile(values: readonly number[], percent: number): number {
   if (value === undefined) throw new RangeError('Nothing was measured.');
   return value;
 }
+
+export interface Line {
+  readonly slope: number;
+  readonly intercept: number;
+  /** How much of the spread of the values the line explains: 1 is all of it. */
+  readonly rSquared: number;
+}
+
+/** The line of least squares through points of which at least two lie apart. Values that are all the same are explained. */
+export function fitLine(points: readonly (readonly [number, number])[]): Line {
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [meanX, meanY] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
+  const sumOf = (of: (x: number, y: number) => number) => points.reduce((sum, [x, y]) => sum + of(x - meanX, y - meanY), 0);
+  const [xx, xy, yy] = [sumOf((x) => x * x), sumOf((x, y) => x * y), sumOf((_, y) => y * y)];
+  if (!(xx > 0)) throw new RangeError('A line needs two points that lie apart.');
+  const slope = xy / xx;
+  return { slope, intercept: meanY - slope * meanX, rSquared: yy === 0 ? 1 : xy ** 2 / (xx * yy) };
+}

@@ -9,14 +9,17 @@ describe('domainXmlOf', () => {
     expect(xml).toContain("<memory unit='KiB'>4096</memory>");
     expect(xml).toContain("<source file='/d/a&amp;b'/><target dev='vda' bus='virtio'/><readonly/>");
     expect(xml).toContain("<serial type='file'><source path='/s'/>");
+    expect(xml).not.toContain('memoryBacking');
   });
 
   it('defines the Linux guest from what linuxGuest returns, with no disk', () => {
     const paths = { kernelPath: '/k', initrdPath: '/i', cmdline: "a='b'" };
-    const xml = domainXmlOf({ ...paths, name: 'linux', uuid, type: 'kvm', serial: { type: 'unix-connect', path: '/s' } });
+    const serial = { type: 'unix-connect', path: '/s' } as const;
+    const xml = domainXmlOf({ ...paths, name: 'linux', uuid, type: 'kvm', memoryAllocation: 'immediate', serial });
     expect(xml).toContain("<domain type='kvm'>");
     expect(xml).toContain('<kernel>/k</kernel><initrd>/i</initrd><cmdline>a=&apos;b&apos;</cmdline>');
     expect(xml).toContain("<serial type='unix'><source mode='connect' path='/s'/>");
+    expect(xml).toContain("<memoryBacking><allocation mode='immediate'/></memoryBacking>");
     expect(xml).not.toContain('<disk');
   });
 });

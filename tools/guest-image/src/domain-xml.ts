@@ -5,6 +5,8 @@ interface AnyGuest {
   readonly type?: 'qemu' | 'kvm';
   /** `file`: written anew by each QEMU. `unix-connect`: QEMU connects there when it starts (`listenForTicks`). */
   readonly serial: { readonly type: 'file' | 'unix-connect'; readonly path: string };
+  /** `immediate`: QEMU has every page of the memory before it greets. Default `ondemand`. */
+  readonly memoryAllocation?: 'ondemand' | 'immediate';
 }
 
 export interface BootSectorDomain extends AnyGuest {
@@ -38,6 +40,7 @@ export function domainXmlOf(o: BootSectorDomain | LinuxDomain): string {
     `  <name>${escapeXml(o.name)}</name>`,
     `  <uuid>${escapeXml(o.uuid)}</uuid>`,
     `  <memory unit='KiB'>${memoryKib}</memory>`,
+    ...(o.memoryAllocation === 'immediate' ? ["  <memoryBacking><allocation mode='immediate'/></memoryBacking>"] : []),
     '  <vcpu>1</vcpu>',
     `  <os><type arch='x86_64' machine='q35'>hvm</type>${os}</os>`,
     '  <features><acpi/></features>',

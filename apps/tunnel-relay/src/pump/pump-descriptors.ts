@@ -1,8 +1,8 @@
 import { closeFd, eventfd, pipe2, resetOnClose, resizePipe, sendWithoutDelay, setNonBlocking } from '@vmferry/posix';
 
 /**
- * What one direction may hold between its two sockets (threats, row 12: at most 1 MiB). Larger pipes were no faster, and a user
- * who is not root has 64 MiB of them.
+ * What one direction may hold between its two sockets (threats, row 12: at most 1 MiB). Larger pipes made whole
+ * migrations no faster (`pnpm bench --tunnel`; the pump alone is another matter, `--pump`), and a user who is not root has 64 MiB of them.
  */
 export const pipeBytesWanted = 256 * 1024;
 
@@ -27,7 +27,7 @@ export interface PumpDescriptors {
  * Prepares the two connections and makes the pipes. From here on the connections break with a reset whatever happens, also when
  * this process is killed: only `close('clean')` gives them a clean end. Throws with everything closed.
  */
-export function openPumpDescriptors(local: number, remote: number): PumpDescriptors {
+export function openPumpDescriptors(local: number, remote: number, pipeBytes: number): PumpDescriptors {
   const owned = [local, remote];
   const own = (fd: number) => {
     owned.push(fd);
@@ -35,7 +35,7 @@ export function openPumpDescriptors(local: number, remote: number): PumpDescript
   };
   const ownPipe = (): KernelPipe => {
     const pipe = pipe2();
-    return { read: own(pipe.read), write: own(pipe.write), bytesMax: resizePipe(pipe.write, pipeBytesWanted) };
+    return { read: own(pipe.read), write: own(pipe.write), bytesMax: resizePipe(pipe.write, pipeBytes) };
   };
   try {
     for (const socket of [local, remote]) {

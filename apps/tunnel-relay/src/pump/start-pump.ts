@@ -3,7 +3,7 @@ import { notifyEventfd } from '@vmferry/posix';
 import { type PumpCounters, SharedCounters } from './counters.js';
 import type { PumpJob } from './data-path.js';
 import { Bandwidth } from './pace.js';
-import { openPumpDescriptors, type PumpDescriptors } from './pump-descriptors.js';
+import { openPumpDescriptors, type PumpDescriptors, pipeBytesWanted } from './pump-descriptors.js';
 import type { PathName, PumpEnd, WorkerEnd } from './pump-end.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
 import type { TlsSession } from './tls-session.js';
@@ -19,6 +19,8 @@ export interface PumpOptions {
   /** The caps that it keeps: its own, and the one of all streams of the relay. Without one it takes what it gets. */
   readonly bandwidth?: Bandwidth;
   readonly sharedBandwidth?: Bandwidth;
+  /** What one direction may hold between its sockets; for the bench, which measures others beside the relay's own. */
+  readonly pipeBytes?: number;
   /** Told when one direction has come to its end and the other has not. */
   readonly onHalfClose?: () => void;
   /** With it `remote` speaks TLS. */
@@ -54,7 +56,7 @@ process.on('exit', () => {
 export function startPump(options: PumpOptions): Pump {
   const { onHalfClose = () => undefined, onFallback = () => undefined, tls = null } = options;
   let path: PathName = tls === null ? (options.path ?? 'splice') : 'tls';
-  const descriptors = openPumpDescriptors(options.local, options.remote);
+  const descriptors = openPumpDescriptors(options.local, options.remote, options.pipeBytes ?? pipeBytesWanted);
   const counters = new SharedCounters();
   const worker = takeWorkerOrClose(descriptors);
   let abortReason = '';

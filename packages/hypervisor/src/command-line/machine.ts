@@ -1,6 +1,6 @@
 import type { ClockDefinition, DomainDefinition, TimerDefinition } from '@vmferry/domain';
 import type { Capabilities } from '../probe.js';
-import { keyValues } from './option-text.js';
+import { json, keyValues } from './option-text.js';
 import { unsupported } from './unsupported.js';
 
 /** Machine, accelerator, memory, processors' number, clock, firmware and kernel. */
@@ -8,7 +8,7 @@ export function machineOptions(
   definition: DomainDefinition,
   capabilities: Pick<Capabilities, 'kvmUsable' | 'machines'>,
 ): string[] {
-  const { os, features, memoryKib } = definition;
+  const { os, features } = definition;
   if (!capabilities.machines.includes(os.machine)) {
     throw unsupported(
       `The machine type ${os.machine}`,
@@ -21,10 +21,12 @@ export function machineOptions(
     acpi: features.acpi ? undefined : false,
     vmport: features.vmport,
     hpet: timerOf(definition.clock, 'hpet')?.present,
+    'memory-backend': definition.memoryAllocation === 'immediate' ? ramId : undefined,
   });
   return [
     ...['-machine', machine, '-accel', accelerator(definition, capabilities)],
-    ...['-m', `size=${memoryKib}k`, '-smp', processors(definition)],
+    ...memoryOptions(definition),
+    ...['-smp', processors(definition)],
     ...clockOptions(definition),
     ...bootOptions(definition),
   ];
@@ -45,6 +47,15 @@ function accelerator({ type }: DomainDefinition, { kvmUsable }: Pick<Capabilitie
     case 'xen':
       throw unsupported(`A domain of the type ${type}`, 'it is kvm or qemu that runs');
   }
+}
+
+/** The name that the RAM of a PC has in a stream: QEMU's own memory and a backend of ours migrate to each other. */
+const ramId = 'pc.ram';
+
+/** Memory that is there from the start is a backend of its own, which touches every page before QEMU greets. */
+function memoryOptions({ memoryKib, memoryAllocation }: DomainDefinition): string[] {
+  const backend = { 'qom-type': 'memory-backend-ram', id: ramId, size: memoryKib * 1_024, prealloc: true };
+  return ['-m', `size=${memoryKib}k`, ...(memoryAllocation === 'immediate' ? json('-object', backend) : [])];
 }
 
 function processors({ vcpus, vcpusMax, cpu }: DomainDefinition): string {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DomainDefinition } from '@vmferry/domain';
+import { residentKib } from '@vmferry/posix';
 import { systemClock } from '@vmferry/seams';
 import { beforeAll, expect, test } from 'vitest';
 import { kvmProbeImage } from '../kvm-probe-image.js';
@@ -69,6 +70,7 @@ test.each(started.flatMap((scenario) => [[scenario, false] as const, [scenario, 
     expect((await destination.execute('query-uuid', {})).UUID).toBe(definition.uuid);
     expect((await source.execute('query-kvm', {})).enabled).toBe(false);
     expect(await source.execute('query-cpus-fast', {})).toHaveLength(definition.vcpus);
+    if (definition.memoryAllocation === 'immediate') expect(residentKib(identity.pid)).toBeGreaterThan(definition.memoryKib);
     expect(readFileSync(`/proc/${identity.pid}/comm`, 'utf8')).toBe('qemu-system-x86\n');
     const nodes = await source.execute('query-named-block-nodes', { flat: true });
     for (const disk of definition.devices.filter((device) => device.t === 'disk')) {
