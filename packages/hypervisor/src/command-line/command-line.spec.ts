@@ -54,8 +54,8 @@ test.each<[string, Scenario, string, string, string]>([
   ['host-model', 'kvm', "mode='custom' match='exact'", "mode='host-model'", 'host-model'],
   ['a bridge', 'kvm', /<interface type='ethernet'>/.source, "<interface type='bridge'><source bridge='br0'/>", 'bridge'],
   ['an unnamed tap', 'kvm', "<target dev='tap0'/>", '', 'target dev'],
-  ['spice without a port', 'spice-qxl', "port='45931'", "port='-1'", 'spice'],
-  ['spice with tls', 'spice-qxl', "port='45931'", "port='45931' tlsPort='45932'", 'tlsPort'],
+  ['spice without a port', 'spice-qxl', "port='5931'", "port='-1'", 'spice'],
+  ['spice with tls', 'spice-qxl', "port='5931'", "port='5931' tlsPort='5932'", 'tlsPort'],
   ['a read-only ide disk', 'pc-ide', "<target dev='hda' bus='ide'/>", "<target dev='hda' bus='ide'/><readonly/>", 'hda'],
   [
     'an empty virtio cdrom',
