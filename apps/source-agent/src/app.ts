@@ -125,6 +125,9 @@ function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<Sour
   const decided = z.object({
     record: z.object({ decision: z.enum(['open', 'committing', 'committed', 'aborted', 'unknown']) }),
     flags: z.array(z.string()).default([]),
+    createdAt: z.string(),
+    domain: z.object({ name: z.string() }).nullable(),
+    configBefore: z.object({ xml: z.string().nullable() }).nullable().default(null),
   });
   const records = new DocumentStore({
     dir: folders.migrations,
@@ -135,7 +138,9 @@ function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<Sour
   });
   const incomingRecord: SourceContext['incomingRecord'] = async (key) => {
     const document = await records.read(keyName(key));
-    return document === null ? null : { decision: document.record.decision, offline: isOffline(document.flags) };
+    if (document === null) return null;
+    const { record, flags, createdAt, domain, configBefore } = document;
+    return { decision: record.decision, offline: isOffline(flags), createdAt, name: domain?.name ?? null, configBefore };
   };
   return { arrivals, incomingRecord };
 }

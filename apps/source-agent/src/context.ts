@@ -13,6 +13,11 @@ import type { OutgoingJournal } from './outgoing/outgoing-journal.js';
 interface IncomingRecord {
   readonly decision: Decision;
   readonly offline: boolean;
+  readonly createdAt: string;
+  /** Of its domain on this host; null for a migration that was never prepared. */
+  readonly name: string | null;
+  /** The configuration that was here before; null when none of its own has taken its place. */
+  readonly configBefore: { readonly xml: string | null } | null;
 }
 
 /** Everything that the source-agent acts through; tests hand in others. */

@@ -23,7 +23,9 @@ export function decodeVmferry(
     const other = migrationId === expected.id ? 'another attempt at this migration' : `the migration "${migrationId}"`;
     throw new VmferryError('cookie-mismatch', `The migration cookie belongs to ${other}, not to "${expected.id}".`);
   }
-  return { migrationId, nonce, ...readRest(own) };
+  const offline = attribute(migration, 'offline');
+  if (offline !== undefined && offline !== 'yes') throw malformed('its vmferry migration offline is not valid');
+  return { migrationId, nonce, ...(offline === undefined ? {} : { offline: true }), ...readRest(own) };
 }
 
 function readRest(own: XmlElement): Omit<CookieOfVmferry, 'migrationId' | 'nonce'> {

@@ -55,6 +55,7 @@ function vmferryElement(own: CookieOfVmferry): XmlElement {
   const migration = {
     id: checkField('vmferry migration id', own.migrationId),
     nonce: checkField('vmferry migration nonce', own.nonce),
+    ...(own.offline === undefined ? {} : { offline: 'yes' }),
   };
   return element('vmferry', { version: '1' }, [
     element('migration', migration),

@@ -42,6 +42,8 @@ export interface CookieOfVmferry {
   readonly migrationId: string;
   /** 128 bits as 32 hex digits. */
   readonly nonce: string;
+  /** A definition is migrated and no guest: Prepare has to say the same. */
+  readonly offline?: true;
   /** sha256 of the permit, 64 hex digits; from Begin. */
   readonly permitDigest?: string;
   /** The finish permit, 128 bits as 32 hex digits; from Perform. A secret: never in a log or a message. */

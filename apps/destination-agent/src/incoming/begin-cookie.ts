@@ -14,6 +14,7 @@ export function readBeginCookie(
   migration: MigrationKey,
   domain: { readonly name: string; readonly uuid: string },
   base64: string,
+  offline = false,
 ): Omit<Binding, 'mode'> {
   const cookie = decodeCookie(cookieFromBase64(base64), {
     name: domain.name,
@@ -26,6 +27,16 @@ export function readBeginCookie(
   const { permitDigest, peer } = cookie.vmferry ?? {};
   if (permitDigest === undefined || peer === undefined || peer.role !== 'source') {
     throw new VmferryError('cookie-malformed', 'The cookie of Begin names no permit digest or no source agent.');
+  }
+  if ((cookie.vmferry?.offline === true) !== offline) {
+    const [begun, prepared] = offline ? ['without', 'with'] : ['with', 'without'];
+    throw new VmferryError(
+      'step-mismatch',
+      `The migration ${migration.id} was begun ${begun} OFFLINE and is prepared ${prepared} it.`,
+      {
+        data: { step: 'prepare' },
+      },
+    );
   }
   if (!agentUrl.safeParse(peer.url).success) {
     const detail = `The source agent calls itself ${peer.url}, which no other host can ask; give it its --public-url.`;

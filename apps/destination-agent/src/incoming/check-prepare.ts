@@ -25,7 +25,8 @@ export async function checkPrepare(
   findings.of(() => body.session === undefined || context.sessions.require(body.session));
   const original = findings.of(() => parseDomain(body.xml));
   const definition = original && (await findings.later(() => readDefinition(context, body, original)));
-  if (original !== undefined) findings.of(() => readBeginCookie(context, key, original, body.cookie));
+  if (original !== undefined)
+    findings.of(() => readBeginCookie(context, key, original, body.cookie, isOffline(body.flags ?? [])));
   if (definition !== undefined) {
     await findings.later(() => refuseDuplicate(context, key, definition));
     findings.of(() => incomings.refuseRival(key, definition));

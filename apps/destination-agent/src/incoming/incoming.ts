@@ -497,8 +497,8 @@ export class Incoming {
   async #concludeCommitted(record: OutcomeRecord): Promise<void> {
     const { domain } = this.journal;
     if (domain === null) return;
-    // Kept in Finish already, unless the record was committed by evidence.
-    await this.#persistence.keep();
+    // Of an offline migration the record has committed only after the definition was seen in its place; it may have gone on since.
+    if (!this.offline) await this.#persistence.settle();
     await this.#context.faults('D18');
     this.#keep();
     const paused = record.mode === 'paused';

@@ -80,7 +80,19 @@ export class Incomings {
     const { arrivals } = this.#context;
     for (const { name: uuid, value: key } of await arrivals.list()) {
       const journal = this.#byKey.get(keyName(key))?.journal;
-      if (journal === undefined || (journal.concluded && !hasArrivedOffline(journal))) await arrivals.remove(uuid);
+      const isOver = journal === undefined ? !(await this.#isUnreadable(key)) : journal.concluded && !hasArrivedOffline(journal);
+      if (isOver) await arrivals.remove(uuid);
+    }
+  }
+
+  /** Of a record that waits to be mended nobody knows what it says: its domain is kept from being started. */
+  async #isUnreadable(key: MigrationKey): Promise<boolean> {
+    try {
+      await this.#context.journals.read(keyName(key));
+      return false;
+    } catch (thrown) {
+      if (VmferryError.is(thrown, 'state-unreadable')) return true;
+      throw thrown;
     }
   }
 

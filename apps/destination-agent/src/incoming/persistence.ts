@@ -18,6 +18,8 @@ export interface PersistencePorts {
 export class Persistence {
   readonly #ports: PersistencePorts;
   #kept: Promise<void> | null = null;
+  #turn: Promise<void> = Promise.resolve();
+  #isOver = false;
   #foreseen: Promise<void> = Promise.resolve();
 
   constructor(ports: PersistencePorts) {
@@ -40,9 +42,12 @@ export class Persistence {
     await this.#ports.write({ configBefore: { xml: now } });
   }
 
-  /** Writes it durably, once in a life; nothing when nothing is to be kept. Throws `persist-failed`; then it is tried again when asked again. */
+  /**
+   * Writes it durably, once in a life; nothing when nothing is to be kept. Throws `persist-failed`, and it is tried again when asked again; and
+   * `migration-aborted` once the abort puts back what was there: a Finish may be under way beside it.
+   */
   keep(): Promise<void> {
-    this.#kept ??= this.#keep().catch((thrown: unknown) => {
+    this.#kept ??= this.#inTurn(() => this.#keep()).catch((thrown: unknown) => {
       this.#kept = null;
       throw thrown;
     });
@@ -56,9 +61,31 @@ export class Persistence {
     await this.keep();
   }
 
+  /**
+   * Once the record has committed: what Finish has kept, or, when evidence has decided instead, what is to be kept still. From then on the
+   * configuration is the user's, who may have written another since an earlier life of this agent has kept ours.
+   */
+  async settle(): Promise<void> {
+    const { domain, configBefore } = this.#ports.journal();
+    if (domain === null || this.#kept !== null) return this.keep();
+    if (configBefore !== null && (await this.#ports.configs.read(domain.uuid)) !== configBefore.xml) return;
+    await this.keep();
+  }
+
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    const acting = this.#turn.then(act);
+    this.#turn = acting.catch(() => undefined);
+    return acting;
+  }
+
   async #keep(): Promise<void> {
     const { domain } = this.#ports.journal();
     if (domain?.persist !== true) return;
+    if (this.#isOver)
+      throw new VmferryError(
+        'migration-aborted',
+        `The migration of domain ${domain.name} has been aborted: nothing of it is kept.`,
+      );
     try {
       await this.foresee();
       await this.#ports.configs.write(domain.uuid, domain.xml);
@@ -77,7 +104,12 @@ export class Persistence {
   }
 
   /** The migration has aborted. A configuration that somebody else has written meanwhile stays. Idempotent. */
-  async putBack(): Promise<void> {
+  putBack(): Promise<void> {
+    this.#isOver = true;
+    return this.#inTurn(() => this.#putBack());
+  }
+
+  async #putBack(): Promise<void> {
     const { domain, configBefore } = this.#ports.journal();
     if (domain === null || configBefore === null || configBefore.xml === domain.xml) return;
     const { configs, events } = this.#ports;

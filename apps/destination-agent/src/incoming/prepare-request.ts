@@ -11,6 +11,7 @@ import { VmferryError } from '@vmferry/errors';
 import {
   type Binding,
   checkOffline,
+  isOffline,
   keyName,
   type MigrationFlags,
   type MigrationKey,
@@ -55,7 +56,7 @@ export async function acceptPrepare(
   refuseOfflineIn(protocol, flags);
   if (body.session !== undefined) context.sessions.require(body.session);
   const original = parseDomain(body.xml);
-  const binding = protocol === 'v3' ? readBeginCookie(context, key, original, body.cookie ?? '') : unbound;
+  const binding = protocol === 'v3' ? readBeginCookie(context, key, original, body.cookie ?? '', isOffline(flags)) : unbound;
   const definition = await readDefinition(context, body, original);
   await refuseDuplicate(context, key, definition);
   return {

@@ -36,7 +36,11 @@ afterAll(() => agent.end());
 const decided = (decision: string, { id, nonce } = key, flags?: string[]) =>
   writeFileSync(
     join(agent.folder, `state/migrations/${id}.${nonce}.incoming.json`),
-    JSON.stringify({ version: 1, name: `${id}.${nonce}`, document: { record: { decision }, flags } }),
+    JSON.stringify({
+      version: 1,
+      name: `${id}.${nonce}`,
+      document: { record: { decision }, flags, createdAt: '2026-01-01T00:00:00.000Z', domain: null },
+    }),
   );
 const adopt = async (migration: object = key, of = uuid) =>
   (await request(agent.url).post('/v1/adoptions').send({ uuid: of, migration }).expect(200)).body.adopted;

@@ -38,7 +38,7 @@ export class Adoption {
   async #adopt(uuid: string, key: MigrationKey): Promise<boolean> {
     const record = await this.#context.incomingRecord(key);
     if (record?.decision !== 'committed') return false;
-    if (record.offline) return this.#takeDefinition(uuid, key);
+    if (record.offline) return this.#takeDefinition(uuid, key, record.createdAt);
     const { statuses } = this.#context.guestHost;
     const status = await statuses.read(uuid);
     // No status document: it was adopted before, and has ended since.
@@ -52,12 +52,12 @@ export class Adoption {
   }
 
   /** Without its note of arrival it was taken before, and what the configuration is by now is this agent's own. */
-  async #takeDefinition(uuid: string, { nonce }: MigrationKey): Promise<boolean> {
+  async #takeDefinition(uuid: string, { nonce }: MigrationKey, preparedAt: string): Promise<boolean> {
     const { arrivals, configs, log } = this.#context;
     if ((await arrivals.read(uuid))?.nonce !== nonce) return true;
     const config = await configs.read(uuid);
     if (config === null) return true;
-    const { name, state } = await this.#domains.takeDefinition(uuid, config);
+    const { name, state } = await this.#domains.takeDefinition(uuid, config, preparedAt);
     log.info('a definition was taken over', { domain: name, uuid, ...state });
     return true;
   }

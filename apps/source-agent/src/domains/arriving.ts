@@ -1,3 +1,4 @@
+import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { SourceContext } from '../context.js';
 import type { Domain } from './domain.js';
@@ -25,4 +26,39 @@ export async function refuseIncoming(
   const migrationId = status?.migration?.id ?? arrival?.id ?? 'unknown';
   const detail = `The domain ${name} takes part in migration ${migrationId} on this host; see what it says.`;
   throw new VmferryError('in-doubt', detail, { data: { migrationId } });
+}
+
+/**
+ * A name belongs to the domain that is coming in under it from its note of arrival on, and so does a uuid under which a definition comes in. Throws
+ * `in-doubt`.
+ */
+export async function refuseArriving(
+  { arrivals, incomingRecord }: ArrivalPorts,
+  { name, uuid }: { readonly name: string; readonly uuid: string },
+): Promise<void> {
+  for (const { name: arriving, value: key } of await arrivals.list()) {
+    const record = await incomingRecord(key);
+    const isOpen = record?.decision === 'open' || record?.decision === 'committing';
+    const takes = arriving === uuid ? record?.offline === true && isOpen : record?.name === name && record.decision !== 'aborted';
+    if (!takes) continue;
+    const detail = `The domain ${record?.name} (${arriving}) is coming in to this host by migration ${key.id}; choose another name and uuid, or wait for its end.`;
+    throw new VmferryError('in-doubt', detail, { data: { migrationId: key.id } });
+  }
+}
+
+/**
+ * The configuration of a domain as this agent may know it: what a migration has written that is not committed may be put back by its
+ * destination-agent. Null when there was none before.
+ */
+export async function ownConfig({ arrivals, incomingRecord }: ArrivalPorts, config: string): Promise<string | null> {
+  const arrival = await arrivals.read(parseDomain(config).uuid);
+  if (arrival === null) return config;
+  const record = await incomingRecord(arrival).catch((thrown: unknown) => {
+    // Nothing is started of it until its record is mended.
+    if (VmferryError.is(thrown, 'state-unreadable')) return null;
+    throw thrown;
+  });
+  if (record === null || record.configBefore === null || record.decision === 'committed' || record.decision === 'unknown')
+    return config;
+  return record.configBefore.xml;
 }

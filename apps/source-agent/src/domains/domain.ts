@@ -20,7 +20,7 @@ import type { SourceContext } from '../context.js';
 /** What a migration that has this domain in hand is told and asked. */
 export interface DomainMigration {
   readonly id: string;
-  /** It is offline and not decided: the definition has to stay as it is. */
+  /** It is offline and not over: the definition has to stay as it is. */
   readonly movesDefinition: boolean;
   /** Asks to cancel; throws `past-point-of-no-return` when the destination has committed. */
   cancel(by: string): Promise<void>;
@@ -70,6 +70,8 @@ export class Domain {
   #over: string | null = null;
   /** Of a guest that has ended while nobody knew what its migration had come to: it stays until a person decides. */
   #undecidedEnd: DomainStatus | null = null;
+  /** By which migration its definition was leaving, when the journal of that cannot be read. */
+  #leavingBy: { readonly id: string } | null = null;
   /** Where its status document was set aside: whether its QEMU runs is not known. */
   #unreadable: string | null = null;
   /** Why QEMU is about to end, when this agent ends it. */
@@ -129,7 +131,17 @@ export class Domain {
   get undecided(): { readonly id: string } | null {
     if (this.#migration !== null) return this.#migration;
     const migration = (this.#guest?.status ?? this.#undecidedEnd)?.migration;
-    return migration?.role === 'source' && migration.id !== this.#over ? migration : null;
+    return migration?.role === 'source' && migration.id !== this.#over ? migration : this.#leavingBy;
+  }
+
+  /** Whether nobody may change the definition or remove it, because it is, or may be, another host's. */
+  get movesDefinition(): boolean {
+    return this.#migration?.movesDefinition ?? this.#leavingBy !== null;
+  }
+
+  /** Its note says that the definition was leaving, and the journal of that migration waits to be mended. */
+  markLeaving(migration: { readonly id: string }): void {
+    this.#leavingBy = migration;
   }
 
   /** Nobody has the migration in hand that its status document names. */
@@ -154,12 +166,14 @@ export class Domain {
 
   /** True when `giveUpUndecided` is what a destroy means. */
   get endedUndecided(): boolean {
-    return this.#undecidedEnd !== null;
+    return this.#undecidedEnd !== null || this.#leavingBy !== null;
   }
 
   /** The user's destroy of what has ended already: from now on the domain may be started. Its files keep their labels (A8). */
   async giveUpUndecided(): Promise<void> {
     const status = this.#undecidedEnd;
+    if (this.#leavingBy !== null) await this.#context.leaving.remove(this.uuid);
+    this.#leavingBy = null;
     if (status === null) return;
     const { guestHost, locks } = this.#context;
     const definition = parseDomain(status.domainXml);

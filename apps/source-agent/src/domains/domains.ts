@@ -5,7 +5,8 @@ import { caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry
 import type { DomainStatus } from '@vmferry/host-state';
 import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
-import { Domain } from './domain.js';
+import { ownConfig, refuseArriving } from './arriving.js';
+import { Domain, type DomainMigration } from './domain.js';
 import type { Lifecycle, StartWish } from './lifecycle.js';
 
 /** The domains of this host that the source-agent owns. */
@@ -25,7 +26,10 @@ export class Domains {
 
   /** Reads what is on disk after a start: the configurations, and the guests that this agent owns and that still live. */
   async load(): Promise<void> {
-    for (const { value: config } of await this.#context.configs.list()) this.#add({ config, live: null });
+    for (const { value } of await this.#context.configs.list()) {
+      const config = await ownConfig(this.#context, value);
+      if (config !== null) this.#add({ config, live: null });
+    }
     for (const { value: status } of await this.#context.guestHost.statuses.list()) {
       if (status.owner === 'source') await this.#findAgain(status);
     }
@@ -128,6 +132,7 @@ export class Domains {
     const settled = await this.#lifecycle.settle(definition);
     return this.#inTurn(async () => {
       this.#refuseClash(definition.name, definition.uuid);
+      await refuseArriving(this.#context, definition);
       refuseMoving(this.#byUuid.get(definition.uuid));
       await this.#context.configs.write(definition.uuid, settled);
       const domain = this.#byUuid.get(definition.uuid) ?? this.#add({ config: null, live: settled });
@@ -151,8 +156,9 @@ export class Domains {
   async #makeTransient(definition: DomainDefinition, make: (domain: Domain) => Promise<void>): Promise<Domain> {
     const { name, uuid } = definition;
     const live = await this.#lifecycle.settle(definition);
-    const domain = await this.#inTurn(() => {
+    const domain = await this.#inTurn(async () => {
       this.#refuseClash(name, uuid);
+      await refuseArriving(this.#context, definition);
       if (this.#byUuid.has(uuid)) throw new VmferryError('domain-exists', `The domain ${uuid} exists already.`);
       return this.#add({ config: null, live });
     });
@@ -166,12 +172,16 @@ export class Domains {
     return domain;
   }
 
-  /** The configuration is on disk and told of: the destination-agent of this host has brought it, by an offline migration. */
-  async takeDefinition(uuid: string, config: string): Promise<Domain> {
+  /**
+   * The configuration is on disk and told of: the destination-agent of this host has brought it, by an offline migration. It may have been taken
+   * before, and have left again since.
+   */
+  async takeDefinition(uuid: string, config: string, preparedAt: string): Promise<Domain> {
     return this.#inTurn(() => {
       const domain = this.#byUuid.get(uuid) ?? this.#add({ config, live: null });
       domain.setConfig(config);
-      this.#context.departures.delete(uuid);
+      const { departures } = this.#context;
+      if ((departures.get(uuid)?.createdAt ?? '') < preparedAt) departures.delete(uuid);
       return domain;
     });
   }
@@ -179,11 +189,36 @@ export class Domains {
   async undefine(domain: Domain): Promise<void> {
     if (domain.config === null)
       throw new VmferryError('domain-not-found', `The domain ${domain.name} is transient: it has no configuration to remove.`);
-    refuseMoving(domain);
+    await this.#inTurn(() => {
+      refuseMoving(domain);
+      return this.#remove(domain);
+    });
+  }
+
+  /** A migration has taken the definition away (UNDEFINE_SOURCE). */
+  async undefineMoved(domain: Domain): Promise<void> {
+    await this.#inTurn(() => this.#remove(domain));
+  }
+
+  async #remove(domain: Domain): Promise<void> {
     // Throws while a status document that cannot be read is kept: a guest that may run must not be forgotten.
     await this.#context.guestHost.statuses.read(domain.uuid);
     await this.#context.configs.remove(domain.uuid);
     domain.redefine(null);
+  }
+
+  /**
+   * From now on the migration has the domain in hand. A definition that is just being written or removed is waited for: one that moves is the one that
+   * Begin has read, `config`. Throws `migration-aborted`.
+   */
+  async putInHand(domain: Domain, migration: DomainMigration, config: string | null): Promise<void> {
+    await this.#inTurn(() => {
+      if (migration.movesDefinition && domain.config !== config) {
+        const detail = `The definition of domain ${domain.name} was changed while its migration began; begin it anew.`;
+        throw new VmferryError('migration-aborted', detail, { side: 'source', phase: 'begin' });
+      }
+      domain.setMigration(migration);
+    });
   }
 
   /** Finds the guest of a status document again; one that has ended meanwhile is tidied up, and audited as found out after a restart. */
@@ -262,8 +297,12 @@ export class Domains {
 
 /** What an offline migration moves is the definition itself: until the record has decided, nobody changes or removes it. */
 function refuseMoving(domain: Domain | undefined): void {
-  if (domain?.migration?.movesDefinition !== true) return;
+  if (domain?.movesDefinition !== true) return;
   const { name, migration } = domain;
+  if (migration === null) {
+    domain.refuseUndecided();
+    return;
+  }
   throw new VmferryError('already-migrating', `The definition of domain ${name} is being migrated, by ${migration.id}.`, {
     data: { migrationId: migration.id },
   });

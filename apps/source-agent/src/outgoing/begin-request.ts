@@ -16,6 +16,8 @@ export interface AcceptedBegin {
   readonly targetXml: string;
   readonly destinationName: string;
   readonly running: boolean;
+  /** The definition that a migration of it alone moves. */
+  readonly config: string | null;
 }
 
 /** Reads and checks a Begin in full, before any side effect. */
@@ -27,6 +29,7 @@ export async function acceptBegin(context: SourceContext, domain: Domain, body: 
     targetXml: targetXmlOf(domain, body.xml),
     destinationName: body.destinationName ?? domain.name,
     running: domain.state.state === 'running',
+    config: domain.config,
   };
 }
 
@@ -95,7 +98,12 @@ export function targetXmlOf(domain: Domain, xml: string | undefined): string {
 }
 
 /** Begin's cookie: who the source is, the lease as it is held, and the digest of the permit (handover rule 1). */
-export async function beginCookie(context: SourceContext, domain: Domain, key: MigrationKey, permit: Permit): Promise<string> {
+export async function beginCookie(
+  context: SourceContext,
+  domain: Domain,
+  key: MigrationKey,
+  { permit, offline }: { readonly permit: Permit; readonly offline: boolean },
+): Promise<string> {
   const { host, locks } = context;
   // Of a domain that is not active nobody holds a lease; a driver with state knows how its last owner has left it.
   const asked = domain.guest !== null || locks.usesState;
@@ -110,6 +118,7 @@ export async function beginCookie(context: SourceContext, domain: Domain, key: M
     vmferry: {
       migrationId: key.id,
       nonce: key.nonce,
+      ...(offline ? { offline: true } : {}),
       permitDigest: permitDigest(permit),
       peer: { role: 'source', url: context.publicUrl(), storeId: host.storeId },
     },

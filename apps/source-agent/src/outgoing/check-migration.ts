@@ -50,7 +50,9 @@ async function askDestination(
   const { id = context.random.uuid(), destination, destinationName = domain.name, uri, listenAddress } = body;
   const version = await findings.later(() => refuseBadDestination(context, body));
   const key = { id, nonce: context.random.hex(16) };
-  const cookie = await findings.later(() => beginCookie(context, domain, key, context.random.hex(16)));
+  const cookie = await findings.later(() =>
+    beginCookie(context, domain, key, { permit: context.random.hex(16), offline: isOffline(body.flags ?? []) }),
+  );
   if (version === undefined || cookie === undefined) return undefined;
   const flags = begin.flags?.filter((flag) => flag !== 'CHANGE_PROTECTION') ?? [];
   return findings.later(() =>

@@ -1,3 +1,4 @@
+import { VmferryError } from '@vmferry/errors';
 import type { MigrationKey, SourceJournal } from '@vmferry/migration';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
@@ -45,7 +46,12 @@ export function movingDefinition(context: Pick<SourceContext, 'leaving'> & Arriv
     look: () => (domain.config === null ? 'gone' : 'alive'),
     mark: (key) => leaving.write(domain.uuid, key),
     unmark: async ({ nonce }) => {
-      if ((await leaving.read(domain.uuid))?.nonce === nonce) await leaving.remove(domain.uuid);
+      const noted = await leaving.read(domain.uuid).catch((thrown: unknown) => {
+        // The journal says that it is over; what was set aside is for a person.
+        if (VmferryError.is(thrown, 'state-unreadable')) return null;
+        throw thrown;
+      });
+      if (noted?.nonce === nonce) await leaving.remove(domain.uuid);
     },
     refuseUnlessMine: () => refuseIncoming(context, domain),
     goOn: () => Promise.resolve(true),

@@ -37,7 +37,7 @@ import type { TransferEnd } from './transfer.js';
 
 /** Told when a migration is over and tidied. */
 export interface OutgoingOwner {
-  undefine(domain: Domain): Promise<void>;
+  undefineMoved(domain: Domain): Promise<void>;
 }
 
 const rollbackWaitMs = 10_000;
@@ -127,8 +127,7 @@ export class Outgoing implements DomainMigration {
   }
 
   get movesDefinition(): boolean {
-    const { stage } = this.machine.journal;
-    return isOffline(this.#journal.value.flags) && stage !== 'leaving' && !hasEnded(this.machine.journal);
+    return isOffline(this.#journal.value.flags) && !hasEnded(this.machine.journal);
   }
 
   get key(): MigrationKey {
@@ -487,7 +486,7 @@ export class Outgoing implements DomainMigration {
       await this.domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'migrated' }, audit: 'migrated' });
     }
     if (this.#journal.value.flags.includes('UNDEFINE_SOURCE') && this.domain.config !== null)
-      await this.#owner.undefine(this.domain);
+      await this.#owner.undefineMoved(this.domain);
     await faults('S20');
   }
 

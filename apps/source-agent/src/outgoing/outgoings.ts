@@ -21,6 +21,7 @@ import {
   isOffline,
   keyName,
   type MigrationFlags,
+  type MigrationKey,
   type Protocol,
   parseFlags,
   phaseOf,
@@ -109,7 +110,18 @@ export class Outgoings {
     const { leaving } = this.#context;
     for (const { name: uuid, value: key } of await leaving.list()) {
       const outgoing = this.#byKey.get(keyName(key));
-      if (outgoing === undefined || isOver(outgoing)) await leaving.remove(uuid);
+      if (outgoing === undefined && (await this.#isUnreadable(key))) this.#domains.byUuid(uuid)?.markLeaving(key);
+      else if (outgoing === undefined || isOver(outgoing)) await leaving.remove(uuid);
+    }
+  }
+
+  async #isUnreadable(key: MigrationKey): Promise<boolean> {
+    try {
+      await this.#context.journals.read(keyName(key));
+      return false;
+    } catch (thrown) {
+      if (VmferryError.is(thrown, 'state-unreadable')) return true;
+      throw thrown;
     }
   }
 
@@ -343,7 +355,8 @@ export class Outgoings {
     const { domain, flags } = accepted;
     const key = { id, nonce: as.nonce ?? random.hex(16) };
     const permit = random.hex(16);
-    const cookie = await beginCookie(this.#context, domain, key, permit);
+    const offline = flags.has('OFFLINE');
+    const cookie = await beginCookie(this.#context, domain, key, { permit, offline });
     await this.#makeRoom();
     const journal: OutgoingJournal = {
       version: 1,
@@ -381,8 +394,8 @@ export class Outgoings {
     };
     const outgoing = new Outgoing(this.#context, domain, journal, this.#domains, false);
     if (body.session !== undefined) outgoing.tie(body.session);
-    domain.setMigration(outgoing);
     try {
+      await this.#domains.putInHand(domain, outgoing, accepted.config);
       await outgoing.open();
     } catch (thrown) {
       domain.setMigration(null);
