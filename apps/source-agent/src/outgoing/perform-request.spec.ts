@@ -38,11 +38,11 @@ const cookieWith = (change: { peer?: Partial<CookiePeer>; stream?: Partial<Cooki
 const accept = (
   body: { uri?: string; cookie?: string },
   peers: string[] = [],
-  o: { offline?: boolean; relay?: { readonly baseUrl: string } } = {},
+  o: { offline?: boolean; channels?: number; relay?: { readonly baseUrl: string } } = {},
 ) =>
   acceptPerform(
     contextWith(peers, o.relay ?? null),
-    { domain, key, protocol: 'v3', offline: o.offline ?? false },
+    { domain, key, protocol: 'v3', offline: o.offline ?? false, channels: o.channels ?? null },
     { nonce: key.nonce, cookie: cookieWith(), ...body },
   );
 

@@ -5,6 +5,7 @@ import { noFaults, systemClock } from '@vmferry/seams';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { scriptedMonitor } from '../testing/scripted-monitor.js';
 import { silentLog } from '../testing/spec-parts.js';
+import { single } from './outgoing-channel.js';
 import type { Overdue } from './patience.js';
 import { Transfer } from './transfer.js';
 
@@ -38,12 +39,14 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     sent.push([command, args]);
   });
   monitor.answers['query-migrate'] = { status: 'active', ram };
+  monitor.answers['query-migrate-capabilities'] = [];
   const [ours, theirs] = socketpair();
   onTestFinished(() => {
     closeFd(ours);
     closeFd(theirs);
   });
-  const channel = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
+  const end = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
+  const channel = single(end);
   const progress: MigrationProgress[] = [];
   const overdue: Overdue[] = [];
   const made = new Transfer({
