@@ -107,3 +107,12 @@ it('S31: an offline one names the record and needs no stream; nothing may be sai
   const uri = 'http://fast.example:9/v1/migrations/m1/stream';
   expect(() => accept({ uri }, [], { offline: true })).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
 });
+
+it('a parallel one takes the family that it was begun for, and no other', () => {
+  const cookie = cookieWith({ stream: { channels: 4 } });
+  expect(accept({ cookie }, [], { channels: 4 }).stream).toEqual({ ...stream, channels: 4 });
+  const refused = expect.objectContaining({ code: 'cookie-malformed', message: expect.stringMatching(/was begun for/) });
+  expect(() => accept({ cookie }, [], { channels: 2 })).toThrow(refused);
+  expect(() => accept({ cookie })).toThrow(refused);
+  expect(() => accept({}, [], { channels: 4 })).toThrow(refused);
+});

@@ -195,7 +195,8 @@ export class Streams {
     const to = { url: peer.url, ticket, channel, migrationId };
     const { socket, head } = await openStream({ ...to, tls: own, deadlineMs: connectMs, signal, clock });
     armPeer(socket);
-    await stream.attachPeer(detachSocket(socket), head, this.#session(socket, 'client', own));
+    const tls = this.#session(socket, 'client', own);
+    await stream.attachPeer(detachSocket(socket), head, tls);
   }
 
   /** How a stream goes on that the peer at the other end of `socket` attaches; null for in the clear. */
