@@ -45,14 +45,14 @@ export function beginChecks(context: SourceContext, domain: Domain, body: BeginR
   const flags = () => flagsOf(domain, body);
   if (isOffline(body.flags ?? [])) return [() => refuseMigrating(domain), ...offlineChecks(context, domain, { flags, body })];
   return [
-    () => checkParallel(flags(), body.parallelConnections),
+    () => checkParallel(body.flags ?? [], body.parallelConnections),
     () => refuseWithoutRelay(context, flags()),
     () => refuseInactive(domain),
     () => refuseMigrating(domain),
     () => domain.refuseUndecided(),
     () => refuseAutodestroy(domain),
     () => checkSupported(domain.definition),
-    () => refuseWithoutMultifd(domain, flags()),
+    () => refuseWithoutMultifd(domain, body.flags ?? []),
   ];
 }
 
@@ -69,7 +69,7 @@ function refuseWithoutRelay({ relay, host }: SourceContext, flags: MigrationFlag
 }
 
 /** The QEMU that runs is asked: it may be older than the emulator on this host is by now. */
-async function refuseWithoutMultifd({ name, guest }: Domain, flags: MigrationFlags): Promise<void> {
+async function refuseWithoutMultifd({ name, guest }: Domain, flags: readonly string[]): Promise<void> {
   if (!isParallel(flags) || guest === null) return;
   const missing = await missingForMigration(guest.qmp, { parallel: true });
   if (missing.length === 0) return;

@@ -47,6 +47,8 @@ export class ParallelChannel implements OutgoingChannel {
   ): Promise<ParallelChannel> {
     const family = await ChannelFamily.connect(localSockets, { clock, deadlineMs: connectDeadlineMs });
     const channel = new ParallelChannel(socketOf(guest), family, log);
+    // What still waits for its call then is told that its stream is over.
+    const timer = clock.after(connectDeadlineMs, () => channel.release());
     try {
       checkUnixSocketPath(channel.#path);
       await forgetSocket(guest);
@@ -59,6 +61,8 @@ export class ParallelChannel implements OutgoingChannel {
     } catch (thrown) {
       channel.release();
       throw thrown;
+    } finally {
+      timer.cancel();
     }
   }
 

@@ -39,7 +39,6 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     sent.push([command, args]);
   });
   monitor.answers['query-migrate'] = { status: 'active', ram };
-  monitor.answers['query-migrate-capabilities'] = [];
   const [ours, theirs] = socketpair();
   onTestFinished(() => {
     closeFd(ours);
@@ -75,7 +74,13 @@ describe('Transfer', () => {
   it('S40: sets up, hands the descriptor over, and ends by the event', async () => {
     const { made, monitor, order, channel, progress } = await transfer();
     await made.start(channel, null);
-    expect(order).toEqual(['migrate-set-capabilities', 'migrate-set-parameters', 'getfd', 'migrate']);
+    expect(order).toEqual([
+      'query-migrate-capabilities',
+      'migrate-set-parameters',
+      'migrate-set-capabilities',
+      'getfd',
+      'migrate',
+    ]);
     await until(() => progress.length > 0);
     expect(progress[0]?.memory).toMatchObject({ totalBytes: 1_000, processedBytes: 500 });
     monitor.event('MIGRATION', { status: 'completed' });
