@@ -135,6 +135,6 @@ async function availableMemoryBytes(): Promise<number> {
 }
 
 function versionOf({ host, relay, protocols }: DestinationContext): VersionReply {
-  const features = ['outcome-record', 'direct', ...(relay === null ? [] : ['tunnelled'])];
+  const features = ['outcome-record', 'direct', ...(relay === null ? [] : ['tunnelled', 'parallel'])];
   return { app: 'destination-agent', version: packageVersion, protocols: [...protocols.offered], features, ...host };
 }

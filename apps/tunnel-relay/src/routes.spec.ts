@@ -112,7 +112,9 @@ describe('the routes', () => {
     expect(statSync(join(folder, 'run/streams')).mode & 0o777).toBe(0o700);
     expect(statSync(res.body.localSocket).isSocket()).toBe(true);
     const read = await request(url).get(res.headers.location ?? '');
-    expect(read.body).toEqual({ ...res.body, ticket: null });
+    const { channels, ...stream } = res.body;
+    expect(channels).toEqual([]);
+    expect(read.body).toEqual({ ...stream, ticket: null });
     expect((await request(url).get('/v1/streams')).body.streams).toEqual([read.body]);
     expect(read.text).not.toContain(res.body.ticket);
   });

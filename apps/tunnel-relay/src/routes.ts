@@ -1,5 +1,7 @@
 import {
   changeStream,
+  channelHeader,
+  createdStream,
   createStream,
   migrationHeader,
   streamList,
@@ -26,11 +28,12 @@ function allStreams(streams: Streams, publicUrl: () => string): Route[] {
     defineRoute({
       method: 'post',
       path: '/v1/streams',
-      summary: 'Opens a stream: a destination waits for its peer, a source goes to it and answers when the peer accepted.',
+      summary:
+        'Opens a stream, or a family of them: a destination waits for its peer, a source goes to it and answers when the peer accepted.',
       permission: 'relay',
       body: createStream,
       bodyBytesMax: 4_096,
-      reply: { status: 201, schema: streamResource },
+      reply: { status: 201, schema: createdStream },
       problems: [
         'too-many-requests',
         'ticket-invalid',
@@ -89,7 +92,7 @@ function oneStream(streams: Streams, publicUrl: () => string): Route[] {
     defineRoute({
       method: 'delete',
       path: '/v1/streams/:id',
-      summary: 'Aborts an open stream by a reset of both ends; one that is over stays as it ended.',
+      summary: 'Aborts an open stream by a reset of both ends, and its whole family; one that is over stays as it ended.',
       permission: 'relay',
       whileDraining: true,
       params,
@@ -116,7 +119,7 @@ export function streamUpgrades(streams: Streams): UpgradeRoute[] {
       async handler({ params: { id = '' }, request, socket, head, certificate }) {
         if (certificate !== null && !certificate.roles.has('relay'))
           throw refused(`a stream is attached by a relay, and ${certificate.name} is none`);
-        const stream = streams.get(id);
+        const stream = streams.attachable(id, headerText(request.headers[channelHeader]));
         stream.admit(headerText(request.headers[ticketHeader]), headerText(request.headers[migrationHeader]));
         try {
           armPeer(socket);

@@ -18,7 +18,7 @@ import {
   runApp,
 } from '@vmferry/service';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { prepareWorker } from './pump/index.js';
+import { prepareWorkers } from './pump/index.js';
 import { createRelay } from './relay.js';
 
 interface Settings {
@@ -76,7 +76,7 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     faults,
     log,
   });
-  prepareWorker();
+  prepareWorkers(1);
   const { url } = await relay.listen(at);
   return {
     service: relay.service,

@@ -42,6 +42,9 @@ export const flagNames = z.array(z.string().min(1).max(limits.flagCharsMax)).max
 
 export const bandwidthMibPerSec = z.int().min(1).max(limits.bandwidthMibPerSecMax);
 
+/** Channels of a parallel migration beside its main one (libvirt's `parallel.connections`); 2 when PARALLEL is given without it. */
+export const parallelConnections = z.int().min(1).max(limits.parallelConnectionsMax);
+
 /** The protocol of a migration: `v3`, or `v2` for a destination that offers nothing else. */
 export const migrationProtocol = z.enum(['v3', 'v2']);
 

@@ -12,6 +12,8 @@ export const limits = {
   flagCharsMax: 64,
   bandwidthMibPerSecMax: 1_048_576,
   downtimeMsMax: 60_000,
+  /** Channels of a parallel migration beside its main one; each is a stream of its own at both relays. */
+  parallelConnectionsMax: 16,
   /** Completion timeout of a migration: seven days in all, a day for each GiB, a day without progress. */
   timeoutSecondsMax: 604_800,
   timeoutSecondsPerGibMax: 86_400,

@@ -7,6 +7,7 @@ import {
   flagNames,
   migrationId,
   migrationProtocol,
+  parallelConnections,
   problem,
   timestamp,
 } from './common.js';
@@ -83,7 +84,12 @@ export const migrationResource = z
     destination: sideBlock,
     /** The destination's outcome record as last read; it decides. */
     outcome: z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']).nullable(),
-    parameters: z.object({ bandwidthBytesPerSec: z.int().nullable(), downtimeMsMax: z.int() }),
+    parameters: z.object({
+      bandwidthBytesPerSec: z.int().nullable(),
+      downtimeMsMax: z.int(),
+      /** Null for a migration that is not parallel. */
+      parallelConnections: z.int().nullable().default(null),
+    }),
     progress: migrationProgress.nullable(),
     cancel: cancelReport.nullable(),
     /** Null at a destination: the source keeps the time. */
@@ -119,6 +125,7 @@ export const createMigration = z
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
     downtimeMsMax: downtimeMs.optional(),
     timeouts: migrationTimeouts.optional(),
+    parallelConnections: parallelConnections.optional(),
   })
   .openapi('CreateMigration');
 export type CreateMigration = z.input<typeof createMigration>;

@@ -8,6 +8,7 @@ import {
   flagNames,
   migrationId,
   nonce,
+  parallelConnections,
   storeId,
   uuid,
 } from './common.js';
@@ -37,6 +38,7 @@ export const beginRequest = z
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
     downtimeMsMax: downtimeMs.optional(),
     timeouts: migrationTimeouts.optional(),
+    parallelConnections: parallelConnections.optional(),
     /** The control session that the job is tied to; without one only the agents' own timers end it. */
     session,
   })
@@ -60,6 +62,7 @@ const prepareFields = {
   flags: flagNames.default([]),
   destinationName: domainName.optional(),
   bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+  parallelConnections: parallelConnections.optional(),
   xml: domainXml,
   /** How the source is to reach this host for the stream (S32). */
   uri: migrationUri.optional(),

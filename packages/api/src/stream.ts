@@ -1,4 +1,4 @@
-import { bandwidthMibPerSec, migrationId, timestamp, uuid } from './common.js';
+import { bandwidthMibPerSec, migrationId, parallelConnections, timestamp, uuid } from './common.js';
 import { limits } from './limits.js';
 import { streamUri } from './urls.js';
 import { z } from './z.js';
@@ -15,11 +15,14 @@ export const streamProtocol = 'vmferry-stream-1';
 export const ticketHeader = 'x-vmferry-ticket';
 /** The request header that names the migration which the ticket is bound to. */
 export const migrationHeader = 'x-vmferry-migration';
+/** The request header that says which channel of a family is attached, from 0, the main one; only for a family. */
+export const channelHeader = 'x-vmferry-channel';
 
 /**
  * POST /v1/streams on a relay. `destination`: waits for the peer relay, which must bring the ticket that the reply holds.
  * `source`: connects to the peer at once with the peer's ticket; 201 means that the peer accepted. `bandwidthMibPerSec` caps what this
- * relay moves in each direction; the return path has its own share.
+ * relay moves in each direction; the return path has its own share. With `channels` it is a family (QEMU's multifd): so many streams beside the main
+ * one, under one ticket, that end as failed when one of them does; the cap is of each.
  */
 export const createStream = z
   .discriminatedUnion('role', [
@@ -28,12 +31,14 @@ export const createStream = z
       migrationId,
       expiresSeconds: z.int().min(1).max(3_600).default(60),
       bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+      channels: parallelConnections.optional(),
     }),
     z.strictObject({
       role: z.literal('source'),
       migrationId,
       peer: z.strictObject({ url: streamUri, ticket }),
       bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+      channels: parallelConnections.optional(),
     }),
   ])
   .openapi('CreateStream');
@@ -53,7 +58,13 @@ export const streamResource = z
     migrationId,
     role: z.enum(['source', 'destination']),
     state: streamState,
-    /** A unix socket that takes one connection: QEMU's end, handed over by the agent. Gone once it is connected. */
+    /** The id of the main stream of its family, and which channel it is, from 0, the main one; null for a stream by itself. */
+    family: uuid.nullable().default(null),
+    channel: z.int().nullable().default(null),
+    /**
+     * A unix socket that takes one connection: QEMU's end, handed over by the agent. Gone once it is connected. Of a family it takes a connection over
+     * which the relay calls for that end.
+     */
     localSocket: z.string().max(limits.socketPathCharsMax).nullable(),
     /** Where the peer relay attaches (`destination` only). */
     attachUrl: z.string().max(limits.urlCharsMax).nullable(),
@@ -82,5 +93,11 @@ export const streamResource = z
   })
   .openapi('Stream');
 export type StreamResource = z.infer<typeof streamResource>;
+
+/** What a creation answers: of a family the main stream, with the further ones in their order. */
+export const createdStream = streamResource
+  .extend({ channels: z.array(streamResource).max(limits.parallelConnectionsMax).default([]) })
+  .openapi('CreatedStream');
+export type CreatedStream = z.infer<typeof createdStream>;
 
 export const streamList = z.object({ streams: z.array(streamResource) }).openapi('StreamList');

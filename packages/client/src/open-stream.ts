@@ -3,7 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { isRefusedAddress, migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
+import { channelHeader, isRefusedAddress, migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
 import { fromProblem, VmferryError } from '@vmferry/errors';
 import { takeHandle } from '@vmferry/posix';
 import { type Clock, systemClock } from '@vmferry/seams';
@@ -17,6 +17,8 @@ export interface OpenStreamOptions {
   readonly ticket: string;
   /** The migration that the ticket was given for; the taker refuses the ticket for another one. */
   readonly migrationId: string;
+  /** Which stream of a family it is, from 0; only for a family. */
+  readonly channel?: number | undefined;
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock;
@@ -103,8 +105,14 @@ function refusedAddress(host: string): VmferryError {
   return new VmferryError('invalid-argument', `A stream is not opened to ${host}: no other host has such an address.`);
 }
 
-function upgradeHeaders({ ticket, migrationId }: OpenStreamOptions): http.OutgoingHttpHeaders {
-  return { connection: 'Upgrade', upgrade: streamProtocol, [ticketHeader]: ticket, [migrationHeader]: migrationId };
+function upgradeHeaders({ ticket, migrationId, channel }: OpenStreamOptions): http.OutgoingHttpHeaders {
+  return {
+    connection: 'Upgrade',
+    upgrade: streamProtocol,
+    [ticketHeader]: ticket,
+    [migrationHeader]: migrationId,
+    ...(channel === undefined ? {} : { [channelHeader]: String(channel) }),
+  };
 }
 
 /** Everything that can end the attempt early, in one place, so that each is undone with the others. */

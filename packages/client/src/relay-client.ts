@@ -1,11 +1,20 @@
-import { type ChangeStream, type CreateStream, type StreamResource, streamList, streamResource, type z } from '@vmferry/api';
+import {
+  type ChangeStream,
+  type CreatedStream,
+  type CreateStream,
+  createdStream,
+  type StreamResource,
+  streamList,
+  streamResource,
+  type z,
+} from '@vmferry/api';
 import { AppClient, nothing, segment } from './app-client.js';
 import type { CallOptions } from './caller.js';
 
 /** The tunnel-relay: streams. */
 export class RelayClient extends AppClient {
-  createStream(body: CreateStream, options: CallOptions = {}): Promise<StreamResource> {
-    return this.caller.call({ method: 'post', path: '/v1/streams', body, reply: streamResource, ...options });
+  createStream(body: CreateStream, options: CallOptions = {}): Promise<CreatedStream> {
+    return this.caller.call({ method: 'post', path: '/v1/streams', body, reply: createdStream, ...options });
   }
 
   streams(options: CallOptions = {}): Promise<z.output<typeof streamList>> {

@@ -237,6 +237,14 @@ describe('the element of vmferry', () => {
       own(`${migration}<peer role='source' url='http://u:p@h/' storeId='${nonce}'/>`),
       'cookie-malformed',
     ],
+    ...['0', '17', '-1', '2.5', 'all', '01'].map(
+      (channels) =>
+        [
+          `a stream of ${channels} channels`,
+          own(`${migration}<stream url='http://h/' ticket='${'t'.repeat(64)}' channels='${channels}'/>`),
+          'cookie-malformed',
+        ] as const,
+    ),
     ['a stream without a ticket', own(`${migration}<stream url='http://h/'/>`), 'cookie-malformed'],
   ] as const)('refuses %s', (_, bytes, code) => {
     expect(codeOf(() => decodeCookie(bytes, migrating))).toBe(code);
@@ -324,7 +332,13 @@ describe('any cookie', () => {
     peer: optional(
       fc.record({ role: fc.constantFrom('source', 'destination'), url: fc.constant("http://h/?a='&b=<>"), storeId: hex(32) }),
     ),
-    stream: optional(fc.record({ url: fc.constant('https://h:1/'), ticket: fc.stringMatching(/^[A-Za-z0-9_-]{32,128}$/) })),
+    stream: optional(
+      fc.record({
+        url: fc.constant('https://h:1/'),
+        ticket: fc.stringMatching(/^[A-Za-z0-9_-]{32,128}$/),
+        channels: optional(fc.integer({ min: 1, max: 16 })),
+      }),
+    ),
     leases: optional(legal(200)),
   });
   const cookies = fc.record({

@@ -61,5 +61,11 @@ function readStream(own: XmlElement): CookieStream | undefined {
   const stream = onlyChild(own, 'stream');
   if (stream === undefined) return undefined;
   const url = checkField('vmferry stream url', attribute(stream, 'url'));
-  return { url, ticket: checkField('vmferry stream ticket', attribute(stream, 'ticket')) };
+  const ticket = checkField('vmferry stream ticket', attribute(stream, 'ticket'));
+  const channels = attribute(stream, 'channels');
+  return {
+    url,
+    ticket,
+    ...(channels === undefined ? {} : { channels: Number(checkField('vmferry stream channels', channels)) }),
+  };
 }

@@ -68,10 +68,11 @@ function vmferryElement(own: CookieOfVmferry): XmlElement {
         storeId: checkField('vmferry peer storeId', storeId),
       }),
     ),
-    ...optional(own.stream, ({ url, ticket }) =>
+    ...optional(own.stream, ({ url, ticket, channels }) =>
       element('stream', {
         url: checkField('vmferry stream url', url),
         ticket: checkField('vmferry stream ticket', ticket),
+        ...(channels === undefined ? {} : { channels: checkField('vmferry stream channels', String(channels)) }),
       }),
     ),
     ...optional(own.leases, (value) => text('leases', 'vmferry leases', value)),

@@ -65,6 +65,8 @@ export interface CookiePeer {
 export interface CookieStream {
   readonly url: string;
   readonly ticket: string;
+  /** Of a parallel migration, 1 to 16: how many channels the family of streams has beside its main one. The ticket is the family's. */
+  readonly channels?: number;
 }
 
 /** What a reader checks a cookie against. */

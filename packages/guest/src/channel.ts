@@ -44,14 +44,19 @@ export class Channel {
   }
 }
 
-/** Connects to the unix socket of a relay's stream. Throws `stream-failed`, after `deadlineMs` too. */
-export function connectLocalStream(path: string, clock: Clock, deadlineMs: number): Promise<Channel> {
+/** Connects to the unix socket of a relay's stream, or to that of a QEMU. Throws `stream-failed`, after `deadlineMs` too. */
+export async function connectLocalStream(path: string, clock: Clock, deadlineMs: number): Promise<Channel> {
+  return Channel.of(await connectUnix(path, clock, deadlineMs));
+}
+
+/** The same connection, in Node's hands. */
+export function connectUnix(path: string, clock: Clock, deadlineMs: number): Promise<Socket> {
   checkUnixSocketPath(path);
   return new Promise((resolve, reject) => {
     const socket = createConnection({ path });
     const fail = (cause?: unknown) => {
       socket.destroy();
-      reject(new VmferryError('stream-failed', `The relay's stream socket ${path} cannot be connected.`, { cause }));
+      reject(new VmferryError('stream-failed', `The stream socket ${path} cannot be connected.`, { cause }));
     };
     const timer = clock.after(deadlineMs, fail);
     socket.once('error', (cause) => {
@@ -61,7 +66,7 @@ export function connectLocalStream(path: string, clock: Clock, deadlineMs: numbe
     socket.once('connect', () => {
       timer.cancel();
       socket.removeAllListeners('error');
-      resolve(Channel.of(socket));
+      resolve(socket);
     });
   });
 }

@@ -1,5 +1,6 @@
 export { attachGuest, caveatOf, detachGuest, examineQemu, type ForeignQemu } from './attach-guest.js';
 export { Channel, connectLocalStream } from './channel.js';
+export { ChannelFamily } from './channel-family.js';
 export { findGuest } from './find-guest.js';
 export { disposeHoldings, Guest } from './guest.js';
 export type { GuestHost, Owner } from './guest-host.js';

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { closeFd, socketpair } from '@vmferry/posix';
@@ -8,8 +9,10 @@ import {
   cancelMigration,
   enableMigrationCapabilities,
   incomingFromFd,
+  incomingFromSocket,
   isLoaded,
   migrateToFd,
+  migrateToSocket,
   migrationStatus,
   prepareMigration,
   setMigrationLimits,
@@ -140,3 +143,31 @@ test.each(['exec:cat', 'a b', '', 'A', 'x'.repeat(64), '../x', 'a\n'])(
     await expect(migrateToFd(source.qmp, 0, name)).rejects.toMatchObject({ code: 'internal' });
   },
 );
+
+test('multifd moves a guest over a socket of its own and further ones; a capability is of one migration', async () => {
+  const { source, destination, sourceFd, destinationFd } = await pair();
+  closeFd(sourceFd);
+  closeFd(destinationFd);
+  const multifdOf = async ({ qmp }: typeof source) =>
+    (await qmp.execute('query-migrate-capabilities', {})).find(({ capability }) => capability === 'multifd')?.state;
+  const path = join(runtimeFolder(), 'in.mig');
+  await enableMigrationCapabilities(destination.qmp, 2);
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10, channels: 2 });
+  expect([await multifdOf(source), await multifdOf(destination)]).toEqual([true, true]);
+  expect((await source.qmp.execute('query-migrate-parameters', {}))['multifd-channels']).toBe(2);
+  const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
+  await incomingFromSocket(destination.qmp, path);
+  await migrateToSocket(source.qmp, path);
+  await completed;
+  expect(await isLoaded(destination.qmp)).toBe(true);
+  expect(existsSync(path)).toBe(false);
+  await prepareMigration(destination.qmp, { downtimeLimitMs: 10 });
+  expect([await multifdOf(source), await multifdOf(destination)]).toEqual([true, false]);
+});
+
+test.each(['relative', '', `/${'x'.repeat(107)}`])('threat 7: no migration goes to the socket %j', async (path) => {
+  const source = await startGuest('s');
+  await expect(migrateToSocket(source.qmp, path)).rejects.toMatchObject({
+    code: expect.stringMatching(/internal|invalid-argument/),
+  });
+});

@@ -1,4 +1,6 @@
+import { isAbsolute } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
+import { checkUnixSocketPath } from '@vmferry/posix';
 import type { MigrationInfo, MigrationStatus as QemuMigrationStatus, QmpClient } from '@vmferry/qmp';
 
 export interface MigrationLimits {
@@ -15,22 +17,39 @@ const downtimeLimitMsMax = 2_000_000;
 /** What both sides switch on: MIGRATION events, `completed` only when the destination has loaded (M2), image locks at `cont` (e1). */
 export const capabilitiesNeeded = ['events', 'return-path', 'late-block-activate'] as const;
 
-/** What of it a QEMU that is already there does not have. */
-export async function missingForMigration(qmp: QmpClient): Promise<string[]> {
+/** What a parallel migration needs besides. */
+export const multifd = 'multifd';
+
+/** What of it a QEMU that is already there does not have; with `parallel` also what that needs. */
+export async function missingForMigration(qmp: QmpClient, o: { readonly parallel?: boolean } = {}): Promise<string[]> {
   const has = await qmp.execute('query-migrate-capabilities', {});
-  return capabilitiesNeeded.filter((name) => !has.some(({ capability }) => capability === name));
+  const needed = [...capabilitiesNeeded, ...(o.parallel === true ? [multifd] : [])];
+  return needed.filter((name) => !has.some(({ capability }) => capability === name));
 }
 
-export async function enableMigrationCapabilities(qmp: QmpClient): Promise<void> {
-  const capabilities = capabilitiesNeeded.map((capability) => ({ capability, state: true }));
+/**
+ * `channels`: those of multifd beside the main one; null for one stream. A capability outlives the migration that it was set for, and its agent: so each
+ * migration says it for itself.
+ */
+export async function enableMigrationCapabilities(qmp: QmpClient, channels: number | null = null): Promise<void> {
+  const has = await qmp.execute('query-migrate-capabilities', {});
+  const wasParallel = has.find(({ capability }) => capability === multifd)?.state === true;
+  const capabilities = [
+    ...capabilitiesNeeded.map((capability) => ({ capability, state: true })),
+    ...(wasParallel === (channels !== null) ? [] : [{ capability: multifd, state: channels !== null } as const]),
+  ];
   await qmp.execute('migrate-set-capabilities', { capabilities });
+  if (channels !== null) await qmp.execute('migrate-set-parameters', { 'multifd-channels': channels });
 }
 
 /** Readies the QEMU of a source. Without a bandwidth the migration takes what it gets. */
-export async function prepareMigration(qmp: QmpClient, o: MigrationLimits & { readonly downtimeLimitMs: number }): Promise<void> {
+export async function prepareMigration(
+  qmp: QmpClient,
+  { channels = null, ...o }: MigrationLimits & { readonly downtimeLimitMs: number; readonly channels?: number | null },
+): Promise<void> {
   // QEMU takes the commands of one monitor in their order; none of these waits for the answer of another.
   await Promise.all([
-    enableMigrationCapabilities(qmp),
+    enableMigrationCapabilities(qmp, channels),
     setMigrationLimits(qmp, { bandwidthBytesPerSec: bandwidthBytesPerSecMax, ...o }),
   ]);
 }
@@ -87,7 +106,30 @@ export function incomingFromFd(qmp: QmpClient, fd: number, name: string): Promis
   return withNamedFd(qmp, fd, name, async (uri) => void (await qmp.execute('migrate-incoming', { uri })));
 }
 
-/** The only place that makes a migration URI, and only of this form: QEMU runs commands for others (threats, row 7). */
+/**
+ * Multifd makes its connections by itself, which no descriptor can stand for: QEMU connects to `path`, a unix socket of the agent's own, first for its
+ * main channel, and for the others when that has been accepted.
+ */
+export async function migrateToSocket(qmp: QmpClient, path: string): Promise<void> {
+  await qmp.execute('migrate', { uri: unixUri(path) });
+}
+
+/**
+ * Lets a QEMU that was started with `-incoming defer` listen on `path` for as many channels as it was told, the main one first. N.B. A QEMU with a
+ * connection on which nothing has come yet waits for its first bytes, and its monitor with it.
+ */
+export async function incomingFromSocket(qmp: QmpClient, path: string): Promise<void> {
+  await qmp.execute('migrate-incoming', { uri: unixUri(path) });
+}
+
+/** This and the next are the only places that make a migration URI, and only of these forms: QEMU runs commands for others (threats, row 7). */
+function unixUri(path: string): string {
+  checkUnixSocketPath(path);
+  if (!isAbsolute(path))
+    throw new VmferryError('internal', `The socket of a migration has an absolute path, and "${path}" is none.`);
+  return `unix:${path}`;
+}
+
 async function withNamedFd(qmp: QmpClient, fd: number, name: string, act: (uri: string) => Promise<void>): Promise<void> {
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) {
     throw new VmferryError('internal', `"${name}" cannot name a descriptor: use lower-case letters, digits and dashes.`);

@@ -13,9 +13,10 @@ export interface SendingWishes {
   readonly bandwidthMibPerSec?: unknown;
   readonly downtimeMsMax?: unknown;
   readonly timeouts?: unknown;
+  readonly parallelConnections?: unknown;
 }
 
-const sendingWishes = ['uri', 'listenAddress', 'bandwidthMibPerSec', 'downtimeMsMax', 'timeouts'] as const;
+const sendingWishes = ['uri', 'listenAddress', 'bandwidthMibPerSec', 'downtimeMsMax', 'timeouts', 'parallelConnections'] as const;
 
 /** The flags of a step, or of a journal. */
 export function isOffline(flags: ReadonlySet<string> | readonly string[]): boolean {
@@ -27,6 +28,7 @@ export function checkOffline(flags: ReadonlySet<string> | readonly string[], wis
   if (!isOffline(flags)) return;
   const given = new Set(flags);
   if (given.has('TUNNELLED')) throw atOdds('/flags', 'nothing is sent that could go through a tunnel: leave TUNNELLED out');
+  if (given.has('PARALLEL')) throw atOdds('/flags', 'nothing is sent that several channels could share: leave PARALLEL out');
   if (given.has('PAUSED')) throw atOdds('/flags', 'nothing runs that could be left paused: leave PAUSED out');
   if (!given.has('PERSIST_DEST'))
     throw atOdds(

@@ -42,6 +42,15 @@ export function duplicateFd(fd: number): number {
   return checked('fcntl F_DUPFD_CLOEXEC', libc.fcntl(fd, F_DUPFD_CLOEXEC, 'int', STDERR + 1), `descriptor ${fd}`);
 }
 
+/** Makes the number `as` mean the open file of `fd`, close-on-exec, and closes `fd`; what `as` meant before is closed in the same moment. */
+export function replaceFd(as: number, fd: number): void {
+  try {
+    checked('dup3', libc.dup3(fd, as, O_CLOEXEC), `descriptor ${fd} as ${as}`);
+  } finally {
+    closeFd(fd);
+  }
+}
+
 /** O_NONBLOCK belongs to the open file: every descriptor of it, in every process, changes with it. */
 export function setNonBlocking(fd: number, on: boolean): void {
   const flags = checked('fcntl F_GETFL', libc.fcntl(fd, F_GETFL, 'int', 0), `descriptor ${fd}`);

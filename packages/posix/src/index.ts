@@ -1,11 +1,21 @@
-export { closeFd, duplicateFd, eventfd, notifyEventfd, openFile, pipe2, resizePipe, setNonBlocking } from './descriptors.js';
+export {
+  closeFd,
+  duplicateFd,
+  eventfd,
+  notifyEventfd,
+  openFile,
+  pipe2,
+  replaceFd,
+  resizePipe,
+  setNonBlocking,
+} from './descriptors.js';
 export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from './errno.js';
-export { detachSocket, takeHandle } from './handles.js';
+export { descriptorOf, detachSocket, takeHandle } from './handles.js';
 export { flockExclusive } from './locks.js';
-export { chownByDescriptor, type Owner } from './ownership.js';
+export { chownByDescriptor, giveSocket, type Owner } from './ownership.js';
+export { receiveFd, sendWithFd } from './pass-fd.js';
 export { lockedFiles, openFilesMax, processExecutable, residentKib } from './proc.js';
 export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime, waitPidfd } from './processes.js';
-export { sendWithFd } from './send-with-fd.js';
 export {
   checkUnixSocketPath,
   listenerPid,

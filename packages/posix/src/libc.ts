@@ -37,6 +37,9 @@ interface Libc {
   setsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: number): number;
   getsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: Uint32Array): number;
   sendmsg(fd: number, message: MessageHeader, flags: number): number;
+  /** What the pointers of `message` lead to is written; the lengths in it are not. */
+  recvmsg(fd: number, message: MessageHeader, flags: number): number;
+  dup3(fd: number, as: number, flags: number): number;
   flock(fd: number, operation: number): number;
   fchownat(folderFd: number, path: string, uid: number, gid: number, flags: number): number;
   splice(fdIn: number, offsetIn: null, fdOut: number, offsetOut: null, bytes: number, flags: number): number;
@@ -55,6 +58,8 @@ export const libc: Libc = {
   setsockopt: library.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']),
   getsockopt: library.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']),
   sendmsg: library.func('sendmsg', 'intptr_t', ['int', koffi.pointer(msghdr), 'int']),
+  recvmsg: library.func('recvmsg', 'intptr_t', ['int', koffi.pointer(msghdr), 'int']),
+  dup3: library.func('dup3', 'int', ['int', 'int', 'int']),
   flock: library.func('flock', 'int', ['int', 'int']),
   fchownat: library.func('fchownat', 'int', ['int', 'str', 'uint32_t', 'uint32_t', 'int']),
   splice: library.func('splice', 'intptr_t', ['int', 'void *', 'int', 'void *', 'size_t', 'uint']),

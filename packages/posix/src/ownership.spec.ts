@@ -1,12 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isErrno } from './errno.js';
-import { chownByDescriptor } from './ownership.js';
+import { chownByDescriptor, giveSocket } from './ownership.js';
 
 let folder = '';
 beforeEach(() => {
@@ -100,5 +101,33 @@ describe.runIf(process.getuid?.() === 0)('chownByDescriptor', () => {
     expect(seen.changed).toBeGreaterThan(0);
     expect(seen.refused).toBeGreaterThan(0);
     expect(after).toBe(before);
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)('giveSocket', () => {
+  const other = { uid: 1234, gid: 4321 };
+  const gives = (path: string) => () => giveSocket(path, other);
+
+  it('gives a socket of our own to its user; twice is refused, for it is not ours any more', async () => {
+    const path = join(folder, 's');
+    const server = createServer().listen(path);
+    await once(server, 'listening');
+    giveSocket(path, other);
+    expect(statSync(path)).toMatchObject(other);
+    expect(gives(path)).toThrow(expect.objectContaining({ code: 'label-failed' }));
+    server.close();
+  });
+
+  it('threat 3: changes nothing that was put in its place', async () => {
+    const [path, file, link, second] = ['s', 'file', 'link', 'second'].map((name) => join(folder, name));
+    const server = createServer().listen(path);
+    await once(server, 'listening');
+    writeFileSync(file ?? '', '');
+    symlinkSync(path ?? '', link ?? '');
+    linkSync(path ?? '', second ?? '');
+    for (const wrong of [file, link, second, path])
+      expect(gives(wrong ?? '')).toThrow(expect.objectContaining({ code: 'label-failed' }));
+    expect([statSync(path ?? '').uid, statSync(file ?? '').uid]).toEqual([0, 0]);
+    server.close();
   });
 });

@@ -33,6 +33,22 @@ export function chownByDescriptor(path: string, owner: Owner): Owner {
   }
 }
 
+/**
+ * The same for a unix socket that this process has bound, which then only its new owner (and root) connects to. What else stands at the path, as
+ * when whoever may write in the folder has exchanged it, is refused with `label-failed`.
+ */
+export function giveSocket(path: string, owner: Owner): void {
+  const fd = openFile(path, O_PATH | constants.O_NOFOLLOW, 0);
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isSocket() || stats.uid !== process.geteuid?.() || stats.nlink !== 1)
+      throw refusal(path, 'is not the socket that was made here');
+    checked('fchownat', libc.fchownat(fd, '', owner.uid, owner.gid, AT_EMPTY_PATH), path);
+  } finally {
+    closeFd(fd);
+  }
+}
+
 function checkId(id: number, what: string): void {
   if (Number.isInteger(id) && id >= 0 && id <= idMax) return;
   throw new VmferryError('invalid-argument', `The ${what} ${id} is not a whole number from 0 to ${idMax}.`);

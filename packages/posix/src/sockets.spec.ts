@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { closeFd, openFile, pipe2, setNonBlocking } from './descriptors.js';
+import { closeFd, openFile, pipe2, replaceFd, setNonBlocking } from './descriptors.js';
 import { isErrno } from './errno.js';
 import { detachSocket } from './handles.js';
-import { sendWithFd } from './send-with-fd.js';
+import { receiveFd, sendWithFd } from './pass-fd.js';
 import { checkUnixSocketPath, resetOnClose, sendWithoutDelay, shutdownFd, socketpair, takeSocketError } from './sockets.js';
 import { poll, pollBits } from './splice.js';
 
@@ -157,4 +157,43 @@ describe('sendWithFd', () => {
     closeFd(theirs);
     expect(() => sendWithFd(ours, Buffer.from('x'), 0)).toThrow(/EPIPE/);
   });
+});
+
+describe('receiveFd', () => {
+  it('takes the descriptor that was sent, and nothing before it was', () => {
+    const [ours, theirs] = pair();
+    const [wanted, other] = pair();
+    expect(receiveFd(ours)).toBe('again');
+    sendWithFd(theirs, Buffer.from('x'), wanted);
+    const received = receiveFd(ours);
+    if (received === 'again') throw new Error('it was sent');
+    open.push(received);
+    expect([wanted, other, ours, theirs]).not.toContain(received);
+    writeSync(received, 'over');
+    const bytes = Buffer.alloc(8);
+    expect(bytes.subarray(0, readSync(other, bytes)).toString()).toBe('over');
+    expect(receiveFd(ours)).toBe('again');
+  });
+
+  it('tells an end, and a byte that brings no descriptor', () => {
+    const [ours, theirs] = socketpair();
+    open.push(ours);
+    writeSync(theirs, 'x');
+    expect(() => receiveFd(ours)).toThrow(/without a descriptor/);
+    closeFd(theirs);
+    expect(() => receiveFd(ours)).toThrow(/ended before a descriptor/);
+    expect(() => receiveFd(987_654)).toThrow(/EBADF/);
+  });
+});
+
+it('replaceFd: a number means another open file from one moment to the next', () => {
+  const [one, other] = pair();
+  const [received, far] = socketpair();
+  open.push(far);
+  replaceFd(one, received);
+  expect(() => writeSync(received, 'x')).toThrow(/EBADF/);
+  writeSync(one, 'new');
+  const bytes = Buffer.alloc(8);
+  expect(bytes.subarray(0, readSync(far, bytes)).toString()).toBe('new');
+  expect(readSync(other, bytes)).toBe(0);
 });

@@ -50,6 +50,7 @@ export const pidOf = wholeNumber(1, limits.pidMax, 'a process id');
 export const socketPathOf = checked(attachDomain.shape.monitor);
 export const bandwidthOf = wholeNumber(1, limits.bandwidthMibPerSecMax, 'MiB/s');
 export const downtimeOf = wholeNumber(1, limits.downtimeMsMax, 'milliseconds');
+export const parallelConnectionsOf = wholeNumber(1, limits.parallelConnectionsMax, 'connections');
 export const timeoutOf = wholeNumber(1, limits.timeoutSecondsMax, 'seconds');
 export const timeoutPerGibOf = wholeNumber(1, limits.timeoutSecondsPerGibMax, 'seconds');
 export const stallTimeoutOf = wholeNumber(1, limits.stallSecondsMax, 'seconds');

@@ -109,6 +109,15 @@ describe('what a command line asks of the agent', () => {
         flags: ['PEER2PEER', 'PERSIST_DEST', 'UNDEFINE_SOURCE', 'OFFLINE'],
       },
     ],
+    [
+      'migrate web http://b:7802 --parallel --parallel-connections 4 --detach --id m1',
+      'POST',
+      '/v1/migrations',
+      {
+        ...{ id: 'm1', domain: 'web', destination: 'http://b:7802', parallelConnections: 4 },
+        flags: ['PEER2PEER', 'TUNNELLED', 'PARALLEL'],
+      },
+    ],
     ['migration forget m1', 'DELETE', '/v1/migrations/m1', null],
     [
       'migration resolve m1 --keep destination --proof host-a-is-off',

@@ -27,7 +27,7 @@ export function firstResource(context: DestinationContext, journal: IncomingJour
     source: sourceOf(record),
     destination: { agent: context.publicUrl(), hostName: context.host.hostName, state: record.decision },
     outcome: record.decision === 'committing' ? 'pending' : record.decision,
-    parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 0 },
+    parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 0, parallelConnections: null },
     progress: null,
     cancel: null,
     timeouts: null,

@@ -182,6 +182,11 @@ export class Incoming {
     this.#watch = new StreamWatch(this.#context, stream, (code, detail) => this.#failStream(code, detail));
   }
 
+  /** A channel of a parallel migration is no more, which its QEMU may not notice: it may be waiting for that very channel. */
+  streamLost(detail: string): void {
+    this.#watch?.lost(detail);
+  }
+
   /** Of an offline migration: whoever prepared it has to finish it in the time that a stream has to begin. */
   armOffline(): void {
     const { clock, timers } = this.#context;

@@ -8,16 +8,21 @@ import {
   resolveMachine,
 } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
+import { multifd } from '@vmferry/hypervisor';
 import {
   type Binding,
+  channelsOf,
   checkOffline,
+  checkParallel,
   isOffline,
+  isParallel,
   keyName,
   type MigrationFlags,
   type MigrationKey,
   type Protocol,
   parseFlags,
   refuseOfflineIn,
+  refuseParallelIn,
   unbound,
 } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
@@ -41,6 +46,8 @@ export interface AcceptedPrepare {
   readonly binding: Omit<Binding, 'mode'>;
   /** How the source wants to reach this host for the stream; null for the way in which this host names itself. */
   readonly uri: string | null;
+  /** Channels beside the main one; null for a migration that is not parallel. */
+  readonly channels: number | null;
   readonly session: string | null;
 }
 
@@ -54,10 +61,12 @@ export async function acceptPrepare(
   const key = { id, nonce: body.nonce };
   const flags = readFlags(context, body, transport);
   refuseOfflineIn(protocol, flags);
+  refuseParallelIn(protocol, flags);
   if (body.session !== undefined) context.sessions.require(body.session);
   const original = parseDomain(body.xml);
   const binding = protocol === 'v3' ? readBeginCookie(context, key, original, body.cookie ?? '', isOffline(flags)) : unbound;
   const definition = await readDefinition(context, body, original);
+  await refuseWithoutMultifd(context, definition, flags);
   await refuseDuplicate(context, key, definition);
   return {
     key,
@@ -66,6 +75,7 @@ export async function acceptPrepare(
     sourceName: original.name,
     binding,
     uri: body.uri ?? null,
+    channels: channelsOf(flags, body.parallelConnections),
     session: body.session ?? null,
   };
 }
@@ -74,6 +84,7 @@ export async function acceptPrepare(
 export function readFlags(context: DestinationContext, body: PrepareBody, transport: 'direct' | 'tunnelled'): MigrationFlags {
   const flags = parseFlags(body.flags ?? []);
   checkOffline(flags, body);
+  checkParallel(flags, body.parallelConnections);
   checkTransport(context, flags, transport);
   if (body.uri !== undefined) refuseUnmetTls(context, body.uri, transport);
   if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
@@ -90,6 +101,19 @@ export async function readDefinition(
   checkSupported(renamed);
   const capabilities = await context.guestHost.capabilities(renamed);
   return assignAddresses(resolveMachine(renamed, capabilities.machineAliases));
+}
+
+/** Whether the QEMU that is going to be started takes several channels. Throws `hypervisor-unsupported`. */
+export async function refuseWithoutMultifd(
+  { guestHost, host }: DestinationContext,
+  definition: DomainDefinition,
+  flags: MigrationFlags,
+): Promise<void> {
+  if (!isParallel(flags)) return;
+  const { emulator, migrationCapabilities } = await guestHost.capabilities(definition);
+  if (migrationCapabilities.includes(multifd)) return;
+  const detail = `${emulator} of ${host.hostName} has no ${multifd}, which PARALLEL needs: leave PARALLEL out.`;
+  throw new VmferryError('hypervisor-unsupported', detail, { data: { emulator, missing: [multifd] } });
 }
 
 function checkTransport({ relay, host }: DestinationContext, flags: MigrationFlags, transport: 'direct' | 'tunnelled'): void {

@@ -123,8 +123,8 @@ async function start(
   if (guest.status === 'rejected') throw guest.reason;
   if (offered.status === 'rejected') throw offered.reason;
   incoming.refuseIfDecided();
-  await enableMigrationCapabilities(guest.value.qmp);
-  await offered.value.stream.connect(guest.value);
+  await enableMigrationCapabilities(guest.value.qmp, accepted.channels);
+  await offered.value.stream.connect(guest.value, (detail) => incoming.streamLost(detail));
   if (transport === 'tunnelled') await context.faults('D10');
   await context.faults('D3');
   incoming.refuseIfDecided();
@@ -141,7 +141,9 @@ async function offer(
   transport: 'direct' | 'tunnelled',
 ): Promise<{ stream: IncomingStream; reply: PrepareReply }> {
   const { id } = accepted.key;
-  const stream = await (transport === 'tunnelled' ? IncomingStream.tunnelled(context, id) : IncomingStream.direct(context, id));
+  const stream = await (transport === 'tunnelled'
+    ? IncomingStream.tunnelled(context, id, accepted.channels)
+    : IncomingStream.direct(context, id));
   const url = accepted.uri === null ? stream.offer.url : reachedBy(stream.offer.url, accepted.uri);
   const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, { ...stream.offer, url })));
   const reply = { cookie, uri: transport === 'direct' ? url : null };

@@ -42,6 +42,11 @@ export class StreamWatch {
     );
   }
 
+  /** Part of it is no more; of a guest that has arrived that says nothing. */
+  lost(detail: string): void {
+    if (!this.#stopped && !this.#loaded) this.#complain('stream-failed', detail);
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#timer.cancel();

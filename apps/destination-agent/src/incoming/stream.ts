@@ -4,16 +4,21 @@ import { VmferryError } from '@vmferry/errors';
 import { type Channel, connectLocalStream, type Guest } from '@vmferry/guest';
 import { incomingFromFd } from '@vmferry/hypervisor';
 import type { DestinationContext } from '../context.js';
+import { IncomingFamily } from './incoming-family.js';
+import { silentMsOf } from './silence.js';
 
 /** Where the source is to bring the memory stream, as Prepare's cookie tells it. */
 export interface StreamOffer {
   readonly url: string;
   readonly ticket: string;
+  /** Channels beside the main one; only of a parallel migration. */
+  readonly channels?: number;
 }
 
-interface RelayStream {
+/** What of it is the relay's: its streams, the main one first. */
+interface RelayStreams {
   readonly client: RelayClient;
-  readonly id: string;
+  readonly ids: readonly string[];
 }
 
 const descriptorName = 'vmferry-incoming';
@@ -21,41 +26,57 @@ const relayDeadlineMs = 5_000;
 /** The relay outwaits this agent's own timer, which knows why nothing came and gives the stream up by its code. */
 const relayGraceSeconds = 10;
 
-/** The incoming end of a migration's memory stream: QEMU gets one connected socket, by descriptor. */
+/** The incoming end of a migration's memory stream: QEMU gets one connected socket, by descriptor; of a parallel migration it listens for several. */
 export class IncomingStream {
   readonly offer: StreamOffer;
   #ticketDigest: Buffer | null;
   #channel: Channel | null;
-  #relay: RelayStream | null;
+  readonly #family: IncomingFamily | null;
+  #relay: RelayStreams | null;
 
-  private constructor(offer: StreamOffer, channel: Channel | null, relay: RelayStream | null) {
+  private constructor(
+    offer: StreamOffer,
+    o: { readonly channel?: Channel; readonly family?: IncomingFamily; readonly relay?: RelayStreams } = {},
+  ) {
     this.offer = offer;
-    this.#ticketDigest = relay === null ? digest(offer.ticket) : null;
-    this.#channel = channel;
-    this.#relay = relay;
+    this.#channel = o.channel ?? null;
+    this.#family = o.family ?? null;
+    this.#relay = o.relay ?? null;
+    this.#ticketDigest = this.#relay === null ? digest(offer.ticket) : null;
   }
 
   /** Direct: the source upgrades an HTTP connection to this agent, with a ticket that counts once. */
   static direct(context: DestinationContext, id: string): IncomingStream {
     const offer = { url: `${context.publicUrl()}/v1/migrations/${id}/stream`, ticket: context.random.hex(32) };
-    return new IncomingStream(offer, null, null);
+    return new IncomingStream(offer);
   }
 
-  /** Tunnelled: the relay of this host waits for its peer; this agent is connected to it on QEMU's behalf. */
-  static async tunnelled(context: DestinationContext, id: string): Promise<IncomingStream> {
-    const { relay } = context;
-    if (relay === null)
+  /**
+   * Tunnelled: the relay of this host waits for its peer; this agent is connected to it on QEMU's behalf. With `channels` it is a family of so many
+   * streams beside the main one.
+   */
+  static async tunnelled(context: DestinationContext, id: string, channels: number | null): Promise<IncomingStream> {
+    const { relay: client, clock } = context;
+    if (client === null)
       throw new VmferryError('invalid-argument', `The host ${context.host.hostName} has no tunnel relay; migrate directly.`);
     const expiresSeconds = Math.ceil(context.timers.attachMs / 1_000) + relayGraceSeconds;
-    const stream = await relay.createStream({ role: 'destination', migrationId: id, expiresSeconds });
-    if (stream.localSocket === null || stream.attachUrl === null || stream.ticket === null) {
+    const parallel = channels === null ? {} : { channels };
+    const stream = await client.createStream({ role: 'destination', migrationId: id, expiresSeconds, ...parallel });
+    const all = [stream, ...stream.channels];
+    const sockets = all.map(({ localSocket }) => localSocket);
+    const isWhole = sockets.every((socket) => socket !== null) && sockets.length === 1 + (channels ?? 0);
+    if (!isWhole || stream.attachUrl === null || stream.ticket === null) {
       throw new VmferryError(
         'peer-nonsense',
         `The tunnel relay made stream ${stream.id} without a socket, an address or a ticket.`,
       );
     }
-    const channel = await connectLocalStream(stream.localSocket, context.clock, relayDeadlineMs);
-    return new IncomingStream({ url: stream.attachUrl, ticket: stream.ticket }, channel, { client: relay, id: stream.id });
+    const offer = { url: stream.attachUrl, ticket: stream.ticket, ...parallel };
+    const relay = { client, ids: all.map(({ id: streamId }) => streamId) };
+    if (channels !== null)
+      return new IncomingStream(offer, { family: await IncomingFamily.connect(context, sockets, relayDeadlineMs), relay });
+    const channel = await connectLocalStream(sockets[0] ?? '', clock, relayDeadlineMs);
+    return new IncomingStream(offer, { channel, relay });
   }
 
   /** After a restart of the agent: ends what an earlier life has opened for a migration at the relay of this host. */
@@ -70,8 +91,9 @@ export class IncomingStream {
     }
   }
 
-  /** Lets QEMU read from the relay; a direct stream is attached when the source brings it. */
-  async connect(guest: Guest): Promise<void> {
+  /** Lets QEMU read from the relay; a direct stream is attached when the source brings it. `lost` is told of a channel that is no more. */
+  async connect(guest: Guest, lost: (detail: string) => void): Promise<void> {
+    await this.#family?.connect(guest, async (channel) => this.#judge(channel, lost));
     if (this.#relay !== null && this.#channel !== null) await incomingFromFd(guest.qmp, this.#channel.fd, descriptorName);
   }
 
@@ -92,14 +114,16 @@ export class IncomingStream {
 
   /** How long nothing has come, in milliseconds; null before the first byte. */
   async silentMs(): Promise<number | null> {
-    if (this.#relay !== null) return (await this.#relay.client.stream(this.#relay.id)).msSinceLastByte;
-    return this.#channel === null ? null : this.#channel.silentMs();
+    const relay = this.#relay;
+    if (relay === null) return this.#channel === null ? null : this.#channel.silentMs();
+    return silentMsOf(await Promise.all(relay.ids.map((id) => relay.client.stream(id))));
   }
 
   /** The guest has arrived: the agent's descriptor goes, the stream ends by itself. */
   release(): void {
     this.#channel?.release();
     this.#channel = null;
+    this.#family?.release();
     this.#relay = null;
   }
 
@@ -109,10 +133,25 @@ export class IncomingStream {
     this.#channel?.shut();
     this.#channel?.release();
     this.#channel = null;
+    this.#family?.close();
     const relay = this.#relay;
     this.#relay = null;
-    // The relay ends a stream by itself when its sockets are closed; a relay that is gone has none.
-    await relay?.client.abortStream(relay.id).catch(() => undefined);
+    // The relay ends a stream by itself when its sockets are closed, and a family with its main stream; a relay that is gone has none.
+    const [main = ''] = relay?.ids ?? [];
+    await relay?.client.abortStream(main).catch(() => undefined);
+  }
+
+  /** A stream that ended as it should is for QEMU to judge, which knows whether the guest was complete. */
+  async #judge(channel: number, lost: (detail: string) => void): Promise<void> {
+    const relay = this.#relay;
+    const id = relay?.ids[channel];
+    if (relay === null || id === undefined) return;
+    try {
+      const { state, reason } = await relay.client.stream(id);
+      if (state === 'failed') lost(`the stream broke: ${reason ?? 'the relay gives no reason'}`);
+    } catch (thrown) {
+      lost(`the tunnel relay lost the stream: ${VmferryError.from(thrown).message}`);
+    }
   }
 }
 

@@ -3,8 +3,18 @@ import { cookieToBase64, encodeCookie } from '@vmferry/cookie';
 import { checkSupported, checkTargetDefinition, formatDomain, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { resourcesOf } from '@vmferry/guest';
+import { missingForMigration } from '@vmferry/hypervisor';
 import { encodeLockState } from '@vmferry/locking';
-import { isOffline, type MigrationFlags, type MigrationKey, type Permit, parseFlags, permitDigest } from '@vmferry/migration';
+import {
+  checkParallel,
+  isOffline,
+  isParallel,
+  type MigrationFlags,
+  type MigrationKey,
+  type Permit,
+  parseFlags,
+  permitDigest,
+} from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { offlineChecks } from './offline-begin.js';
@@ -38,12 +48,14 @@ export function beginChecks(context: SourceContext, domain: Domain, body: BeginR
   const flags = () => flagsOf(domain, body);
   if (isOffline(body.flags ?? [])) return [() => refuseMigrating(domain), ...offlineChecks(context, domain, { flags, body })];
   return [
+    () => checkParallel(body.flags ?? [], body.parallelConnections),
     () => refuseWithoutRelay(context, flags()),
     () => refuseInactive(domain),
     () => refuseMigrating(domain),
     () => domain.refuseUndecided(),
     () => refuseAutodestroy(domain),
     () => checkSupported(domain.definition),
+    () => refuseWithoutMultifd(domain, body.flags ?? []),
   ];
 }
 
@@ -57,6 +69,15 @@ function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
 function refuseWithoutRelay({ relay, host }: SourceContext, flags: MigrationFlags): void {
   if (!flags.has('TUNNELLED') || relay !== null) return;
   throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+}
+
+/** The QEMU that runs is asked: it may be older than the emulator on this host is by now. */
+async function refuseWithoutMultifd({ name, guest }: Domain, flags: readonly string[]): Promise<void> {
+  if (!isParallel(flags) || guest === null) return;
+  const missing = await missingForMigration(guest.qmp, { parallel: true });
+  if (missing.length === 0) return;
+  const detail = `The QEMU of domain ${name} has no ${missing.join(', ')}, which PARALLEL needs: leave PARALLEL out.`;
+  throw new VmferryError('hypervisor-unsupported', detail, { data: { missing } });
 }
 
 function refuseInactive(domain: Domain): void {

@@ -47,7 +47,14 @@ async function askDestination(
   { begin, targetXml }: { readonly begin: BeginRequest; readonly targetXml: string },
   findings: Findings,
 ): Promise<CheckPrepareReply | undefined> {
-  const { id = context.random.uuid(), destination, destinationName = domain.name, uri, listenAddress } = body;
+  const {
+    id = context.random.uuid(),
+    destination,
+    destinationName = domain.name,
+    uri,
+    listenAddress,
+    parallelConnections,
+  } = body;
   const version = await findings.later(() => refuseBadDestination(context, body));
   const key = { id, nonce: context.random.hex(16) };
   const cookie = await findings.later(() =>
@@ -61,6 +68,7 @@ async function askDestination(
       ...{ cookie, flags, destinationName, xml: targetXml },
       ...(uri === undefined ? {} : { uri }),
       ...(listenAddress === undefined ? {} : { listenAddress }),
+      ...(parallelConnections === undefined ? {} : { parallelConnections }),
     }),
   );
 }

@@ -35,6 +35,8 @@ export const outgoingJournal = z.object({
   /** Absent in the journals of agents that knew of no timeouts, as the next one. */
   timeouts: migrationTimeouts.default({}),
   forceComplete: forceCompleteReport.nullable().default(null),
+  /** Channels beside the main one; null for a migration that is not parallel. */
+  parallelConnections: z.number().nullable().default(null),
   /** Begin's answer and the digest of its body, so that the same step gets the same answer after a restart too (I9). */
   begin: z.object({ digest: z.string(), cookie: z.string(), xml: z.string(), flags: z.array(z.string()) }),
   outcome: z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']).nullable(),

@@ -59,7 +59,11 @@ export function resourceOf(
       state: state.answer ?? 'not asked',
     },
     outcome: state.journal.stage === 'left' ? 'committed' : answer,
-    parameters: { bandwidthBytesPerSec: journal.bandwidthBytesPerSec, downtimeMsMax: journal.downtimeMsMax },
+    parameters: {
+      bandwidthBytesPerSec: journal.bandwidthBytesPerSec,
+      downtimeMsMax: journal.downtimeMsMax,
+      parallelConnections: journal.parallelConnections,
+    },
     cancel: cancelOf(journal, state),
     timeouts: timeoutsOf(journal),
     forceComplete: journal.forceComplete,

@@ -193,8 +193,8 @@ export class Outgoing implements DomainMigration {
   }
 
   get #performOf(): PerformOf {
-    const { protocol, flags } = this.#journal.value;
-    return { domain: this.domain, key: this.key, protocol, offline: isOffline(flags) };
+    const { protocol, flags, parallelConnections: channels } = this.#journal.value;
+    return { domain: this.domain, key: this.key, protocol, offline: isOffline(flags), channels };
   }
 
   /** Finish's cookie, in Confirm: it decides nothing, but one of another migration is a mistake worth telling. */

@@ -17,6 +17,7 @@ import type {
 } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import {
+  channelsOf,
   hasEnded,
   isOffline,
   keyName,
@@ -26,6 +27,7 @@ import {
   parseFlags,
   phaseOf,
   refuseOfflineIn,
+  refuseParallelIn,
   stepArguments,
 } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
@@ -232,14 +234,20 @@ export class Outgoings {
    * the destination fetches that, and what it comes to is read in its record. Until `taken` is called nothing has happened.
    */
   async perform2(id: string, body: Perform2Request, principal: string, taken: () => void): Promise<Perform2Reply> {
-    refuseOfflineIn('v2', parseFlags(body.flags ?? []));
+    const wanted = parseFlags(body.flags ?? []);
+    refuseOfflineIn('v2', wanted);
+    refuseParallelIn('v2', wanted);
     this.refuseTaken(id);
     const { nonce, domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, timeouts, session } = body;
     const begin = { domain: ref, flags, destinationName, bandwidthMibPerSec, downtimeMsMax, timeouts, session };
     const domain = await this.#domains.ofOrArriving(ref);
     const accepted = await acceptBegin(this.#context, domain, begin);
     refusePeerToPeer(accepted.flags);
-    const perform = acceptPerform(this.#context, { domain, key: { id, nonce }, protocol: 'v2', offline: false }, body);
+    const perform = acceptPerform(
+      this.#context,
+      { domain, key: { id, nonce }, protocol: 'v2', offline: false, channels: null },
+      body,
+    );
     const outgoing = await this.#begin(id, begin, accepted, {
       protocol: 'v2',
       nonce,
@@ -384,6 +392,7 @@ export class Outgoings {
       bandwidthBytesPerSec: body.bandwidthMibPerSec === undefined ? null : body.bandwidthMibPerSec * 1_048_576,
       downtimeMsMax: body.downtimeMsMax ?? downtimeMsMaxDefault,
       timeouts: body.timeouts ?? {},
+      parallelConnections: channelsOf(flags, body.parallelConnections),
       forceComplete: null,
       begin: { digest: bodyDigest(body), cookie, xml: accepted.targetXml, flags: [...flags] },
       outcome: null,
@@ -507,6 +516,7 @@ export function beginOf(body: CreateMigration): BeginRequest {
     ...(body.bandwidthMibPerSec === undefined ? {} : { bandwidthMibPerSec: body.bandwidthMibPerSec }),
     ...(body.downtimeMsMax === undefined ? {} : { downtimeMsMax: body.downtimeMsMax }),
     ...(body.timeouts === undefined ? {} : { timeouts: body.timeouts }),
+    ...(body.parallelConnections === undefined ? {} : { parallelConnections: body.parallelConnections }),
   };
 }
 

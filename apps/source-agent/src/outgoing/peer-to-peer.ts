@@ -6,6 +6,7 @@ import {
   isOffline,
   type Protocol,
   refuseOfflineIn,
+  refuseParallelIn,
   refuseSendingWishes,
   type StepName,
   type Steps,
@@ -45,6 +46,7 @@ export async function refuseBadDestination(
   const { host, protocols } = context;
   const protocol = checkSides({ app: 'source-agent', protocols: [...protocols.offered], ...host }, version);
   refuseOfflineIn(protocol, flags);
+  refuseParallelIn(protocol, flags);
   return { version, protocol };
 }
 
@@ -79,7 +81,7 @@ function peerSteps(
   session: RenewedSession,
 ): Steps<BeginReply, PrepareReply, PerformReply, FinishReply> {
   const { id } = outgoing;
-  const { protocol, transport, bandwidthBytesPerSec, domain } = outgoing.journal;
+  const { protocol, transport, bandwidthBytesPerSec, domain, parallelConnections } = outgoing.journal;
   const agent = destinationSteps(context.destinationAgent(destination), protocol, transport);
   const { nonce } = outgoing.key;
   let finishedWithPermit = false;
@@ -104,6 +106,7 @@ function peerSteps(
         xml: begun.xml,
         ...(uri === undefined ? {} : { uri }),
         ...(listenAddress === undefined ? {} : { listenAddress }),
+        ...(parallelConnections === null ? {} : { parallelConnections }),
         session: await noting(session.opened),
         ...(bandwidthBytesPerSec === null
           ? {}

@@ -38,11 +38,11 @@ const cookieWith = (change: { peer?: Partial<CookiePeer>; stream?: Partial<Cooki
 const accept = (
   body: { uri?: string; cookie?: string },
   peers: string[] = [],
-  o: { offline?: boolean; relay?: { readonly baseUrl: string } } = {},
+  o: { offline?: boolean; channels?: number; relay?: { readonly baseUrl: string } } = {},
 ) =>
   acceptPerform(
     contextWith(peers, o.relay ?? null),
-    { domain, key, protocol: 'v3', offline: o.offline ?? false },
+    { domain, key, protocol: 'v3', offline: o.offline ?? false, channels: o.channels ?? null },
     { nonce: key.nonce, cookie: cookieWith(), ...body },
   );
 
@@ -106,4 +106,13 @@ it('S31: an offline one names the record and needs no stream; nothing may be sai
   expect(accept({}, [], { offline: true })).toMatchObject({ peer, stream: null });
   const uri = 'http://fast.example:9/v1/migrations/m1/stream';
   expect(() => accept({ uri }, [], { offline: true })).toThrow(expect.objectContaining({ code: 'invalid-argument' }));
+});
+
+it('a parallel one takes the family that it was begun for, and no other', () => {
+  const cookie = cookieWith({ stream: { channels: 4 } });
+  expect(accept({ cookie }, [], { channels: 4 }).stream).toEqual({ ...stream, channels: 4 });
+  const refused = expect.objectContaining({ code: 'cookie-malformed', message: expect.stringMatching(/was begun for/) });
+  expect(() => accept({ cookie }, [], { channels: 2 })).toThrow(refused);
+  expect(() => accept({ cookie })).toThrow(refused);
+  expect(() => accept({}, [], { channels: 4 })).toThrow(refused);
 });

@@ -11,6 +11,8 @@ export interface PerformOf {
   readonly key: MigrationKey;
   readonly protocol: Protocol;
   readonly offline: boolean;
+  /** Channels beside the main one; null for a migration that is not parallel. */
+  readonly channels: number | null;
 }
 
 /** A Perform whose every part was read and accepted; nothing has happened yet. */
@@ -37,6 +39,7 @@ export function acceptPerform(context: SourceContext, of: PerformOf, body: Perfo
   if (stream !== undefined) {
     refuseBadUrl('stream', stream.url, streamUri);
     refuseUnmetTls(context, stream);
+    refuseOtherChannels(of, stream);
   }
   return {
     peer,
@@ -57,6 +60,15 @@ function refuseUnmetTls({ relay }: SourceContext, { url }: CookieStream): void {
   throw new VmferryError(
     'invalid-argument',
     `The destination takes the stream over TLS (${url}), and no relay of this host has a certificate; give it one with --tls-cert.`,
+  );
+}
+
+function refuseOtherChannels({ channels, offline }: PerformOf, stream: CookieStream): void {
+  if (offline || (stream.channels ?? null) === channels) return;
+  const said = (count: number | null) => (count === null ? 'one stream' : `a family of ${count} channels beside the main one`);
+  throw new VmferryError(
+    'cookie-malformed',
+    `The cookie of Prepare names ${said(stream.channels ?? null)}, and the migration was begun for ${said(channels)}.`,
   );
 }
 

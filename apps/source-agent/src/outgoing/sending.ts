@@ -1,13 +1,14 @@
 import type { MigrationParameters, MigrationProgress } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
-import type { Channel } from '@vmferry/guest';
 import type { KeptDocument } from '@vmferry/host-state';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { openChannel } from './channel.js';
 import type { FarRecord } from './far-record.js';
+import type { OutgoingChannel } from './outgoing-channel.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
+import { forgetSocket } from './parallel-channel.js';
 import type { Overdue } from './patience.js';
 import type { AcceptedPerform } from './perform-request.js';
 import { Transfer, type TransferEnd } from './transfer.js';
@@ -58,7 +59,11 @@ export class Sending implements Sender {
     await record.refuseUnlessOpen(peer);
     const { transport, machine } = journal.value;
     if (stream === null) throw new VmferryError('internal', `The migration ${machine.key.id} has no stream to send to.`);
-    const channel = await openChannel(context, transport, machine.key.id, stream);
+    const channel = await openChannel(context, this.#parts.domain.activeGuest(), {
+      transport,
+      migrationId: machine.key.id,
+      stream,
+    });
     try {
       await this.#makeReady(bandwidthMibPerSec);
     } catch (thrown) {
@@ -75,10 +80,18 @@ export class Sending implements Sender {
     const transfer = this.#newTransfer();
     this.#transfer = transfer;
     void transfer.end.then((end) => this.#parts.onEndOfFollowed(end));
+    if (this.#parts.journal.value.parallelConnections !== null) this.#forgetSocket();
   }
 
   async follow(): Promise<void> {
     await this.#transfer?.follow();
+  }
+
+  #forgetSocket(): void {
+    const { domain, log } = this.#parts;
+    forgetSocket(domain.activeGuest()).catch((error: unknown) =>
+      log.warn('the socket of an earlier life stays behind', { error }),
+    );
   }
 
   /** `migrate_cancel`, the channel shut first; QEMU's terminal status is the answer. */
@@ -138,7 +151,7 @@ export class Sending implements Sender {
   }
 }
 
-function giveUp(channel: Channel): void {
+function giveUp(channel: OutgoingChannel): void {
   channel.shut();
   channel.release();
 }

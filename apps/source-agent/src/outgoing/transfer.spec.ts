@@ -5,6 +5,7 @@ import { noFaults, systemClock } from '@vmferry/seams';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { scriptedMonitor } from '../testing/scripted-monitor.js';
 import { silentLog } from '../testing/spec-parts.js';
+import { single } from './outgoing-channel.js';
 import type { Overdue } from './patience.js';
 import { Transfer } from './transfer.js';
 
@@ -43,7 +44,8 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     closeFd(ours);
     closeFd(theirs);
   });
-  const channel = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
+  const end = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
+  const channel = single(end);
   const progress: MigrationProgress[] = [];
   const overdue: Overdue[] = [];
   const made = new Transfer({
@@ -72,7 +74,13 @@ describe('Transfer', () => {
   it('S40: sets up, hands the descriptor over, and ends by the event', async () => {
     const { made, monitor, order, channel, progress } = await transfer();
     await made.start(channel, null);
-    expect(order).toEqual(['migrate-set-capabilities', 'migrate-set-parameters', 'getfd', 'migrate']);
+    expect(order).toEqual([
+      'query-migrate-capabilities',
+      'migrate-set-parameters',
+      'migrate-set-capabilities',
+      'getfd',
+      'migrate',
+    ]);
     await until(() => progress.length > 0);
     expect(progress[0]?.memory).toMatchObject({ totalBytes: 1_000, processedBytes: 500 });
     monitor.event('MIGRATION', { status: 'completed' });

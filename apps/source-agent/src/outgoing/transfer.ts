@@ -1,11 +1,9 @@
 import type { MigrationProgress, MigrationTimeouts } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
-import type { Channel } from '@vmferry/guest';
 import {
   bandwidthBytesPerSecMax,
   cancelMigration,
   type MigrationStatus,
-  migrateToFd,
   migrationStatus,
   prepareMigration,
   relocateSpiceClients,
@@ -16,6 +14,7 @@ import type { QmpClient, QmpEvent } from '@vmferry/qmp';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
 import { Convergence } from './convergence.js';
+import type { OutgoingChannel } from './outgoing-channel.js';
 import { type Overdue, Patience } from './patience.js';
 
 /** How QEMU's migration ended. */
@@ -39,7 +38,6 @@ export interface TransferOptions {
   onOverdue(overdue: Overdue): Promise<void>;
 }
 
-const descriptorName = 'vmferry-migration';
 /** The poll is for progress and the timeouts only; the end is QEMU's event (S40). */
 const pollMs = 50;
 
@@ -53,7 +51,7 @@ export class Transfer {
   /** Resolves when QEMU has reached a terminal status; never rejects. */
   readonly end: Promise<TransferEnd>;
   #resolveEnd: (end: TransferEnd) => void = () => undefined;
-  #channel: Channel | null = null;
+  #channel: OutgoingChannel | null = null;
   #bandwidthBytesPerSec: number | null;
   /** From QEMU's `migrate` on. */
   #patience: Patience | null = null;
@@ -79,17 +77,18 @@ export class Transfer {
   }
 
   /** Sets QEMU up and begins to send; SPICE clients will follow to `display`. Throws what QEMU answers; the channel is shut then. */
-  async start(channel: Channel, display: SpiceServer | null): Promise<void> {
+  async start(channel: OutgoingChannel, display: SpiceServer | null): Promise<void> {
     const { qmp, faults } = this.#o;
     this.#channel = channel;
     try {
       await prepareMigration(qmp, {
         ...(this.#bandwidthBytesPerSec === null ? {} : { bandwidthBytesPerSec: this.#bandwidthBytesPerSec }),
         downtimeLimitMs: this.#convergence.limitMs,
+        channels: channel.channels,
       });
       await this.#relocate(display);
       await faults('S8');
-      await migrateToFd(qmp, channel.fd, descriptorName);
+      await channel.migrate(qmp);
       await faults('S9');
     } catch (thrown) {
       this.#finish({ t: 'failed', detail: VmferryError.from(thrown).message });

@@ -31,7 +31,7 @@ export async function scriptedMonitor(
 ): Promise<ScriptedMonitor> {
   const folder = mkdtempSync(join(tmpdir(), 'vf-qmp-'));
   const path = join(folder, 'm');
-  const answers: Record<string, unknown> = {};
+  const answers: Record<string, unknown> = { 'query-migrate-capabilities': [] };
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);

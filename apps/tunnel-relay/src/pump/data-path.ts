@@ -9,6 +9,8 @@ export interface PumpJob {
   /** Null on every path but `tls`. */
   readonly tls: TlsSession | null;
   readonly local: number;
+  /** Over which the end that `local` will be is handed over; null when it is that already. */
+  readonly control: number | null;
   readonly remote: number;
   /** An eventfd that becomes readable when the pump is to look for an abort. */
   readonly wake: number;

@@ -2,6 +2,6 @@ export type { PumpCounters } from './counters.js';
 export { Bandwidth } from './pace.js';
 export { pipeBytesWanted } from './pump-descriptors.js';
 export type { PathName, PumpEnd } from './pump-end.js';
-export { prepareWorker } from './pump-workers.js';
+export { prepareWorkers } from './pump-workers.js';
 export { type Pump, startPump } from './start-pump.js';
 export type { TlsSession } from './tls-session.js';

@@ -1,4 +1,4 @@
-import { closeFd, eventfd, pipe2, resetOnClose, resizePipe, sendWithoutDelay, setNonBlocking } from '@vmferry/posix';
+import { closeFd, duplicateFd, eventfd, pipe2, resetOnClose, resizePipe, sendWithoutDelay, setNonBlocking } from '@vmferry/posix';
 
 /**
  * What one direction may hold between its two sockets (threats, row 12: at most 1 MiB). Larger pipes made whole
@@ -17,6 +17,8 @@ export interface PumpDescriptors {
   readonly local: number;
   readonly remote: number;
   readonly wake: number;
+  /** The connection over which the local end is handed over, kept for as long as the pump lives; null when `local` is that end itself. */
+  readonly control: number | null;
   readonly toLocal: KernelPipe;
   readonly toRemote: KernelPipe;
   /** `reset`: the peers read ECONNRESET instead of an end (on TCP; see `resetOnClose`). To be called once. */
@@ -27,7 +29,11 @@ export interface PumpDescriptors {
  * Prepares the two connections and makes the pipes. From here on the connections break with a reset whatever happens, also when
  * this process is killed: only `close('clean')` gives them a clean end. Throws with everything closed.
  */
-export function openPumpDescriptors(local: number, remote: number, pipeBytes: number): PumpDescriptors {
+export function openPumpDescriptors(
+  local: number,
+  remote: number,
+  { pipeBytes, handsOver }: { readonly pipeBytes: number; readonly handsOver: boolean },
+): PumpDescriptors {
   const owned = [local, remote];
   const own = (fd: number) => {
     owned.push(fd);
@@ -38,19 +44,23 @@ export function openPumpDescriptors(local: number, remote: number, pipeBytes: nu
     return { read: own(pipe.read), write: own(pipe.write), bytesMax: resizePipe(pipe.write, pipeBytes) };
   };
   try {
-    for (const socket of [local, remote]) {
-      resetOnClose(socket, true);
-      setNonBlocking(socket, true);
-      // The last bytes of a migration are small and the guest stands still while they travel.
-      sendWithoutDelay(socket);
-    }
+    for (const socket of [local, remote]) readyEnd(socket);
+    const control = handsOver ? own(duplicateFd(local)) : null;
     const close = (how: 'clean' | 'reset') => {
       if (how === 'clean') for (const socket of [local, remote]) resetOnClose(socket, false);
       owned.forEach(closeFd);
     };
-    return { local, remote, wake: own(eventfd()), toLocal: ownPipe(), toRemote: ownPipe(), close };
+    return { local, remote, control, wake: own(eventfd()), toLocal: ownPipe(), toRemote: ownPipe(), close };
   } catch (thrown) {
     owned.forEach(closeFd);
     throw thrown;
   }
+}
+
+/** Readies one end to be pumped; throws for what is no socket. */
+export function readyEnd(socket: number): void {
+  resetOnClose(socket, true);
+  setNonBlocking(socket, true);
+  // The last bytes of a migration are small and the guest stands still while they travel.
+  sendWithoutDelay(socket);
 }

@@ -7,35 +7,39 @@ const workerFile = new URL('../../dist/pump/worker.js', import.meta.url);
  * A thread takes 65 ms to start and to load what it needs, which is a fifth of the migration of a small guest. So one thread is
  * kept ready for the next stream. It waits in its event loop, not in a system call, and does not keep the process alive.
  */
-let ready: Worker | undefined;
+const ready: Worker[] = [];
 
-/** Starts the thread that the next stream will use, unless one is ready. An app calls it when it starts. */
-export function prepareWorker(): void {
-  if (ready === undefined) keepWorker(newWorker());
+/**
+ * Starts the threads that the next streams will use, unless so many are ready. An app calls it when it starts, and for a family, whose channels all
+ * begin at once. What of them is not used goes when the next stream ends.
+ */
+export function prepareWorkers(count: number): void {
+  while (ready.length < count) makeReady(newWorker());
 }
 
 /** A thread that runs nothing yet; it belongs to one stream until it is given to `keepWorker`. */
 export function takeWorker(): Worker {
-  const worker = ready ?? newWorker();
-  ready = undefined;
+  const worker = ready.pop() ?? newWorker();
   worker.ref();
   return worker;
 }
 
-/** Takes back a thread whose stream has ended: it becomes the one that is ready, or ends when there is one. */
+/** Takes back a thread whose stream has ended: one stays ready, the others end. */
 export function keepWorker(worker: Worker): void {
-  if (ready !== undefined) {
-    void worker.terminate();
-    return;
-  }
+  makeReady(worker);
+  for (const other of ready.splice(1)) void other.terminate();
+}
+
+function makeReady(worker: Worker): void {
   worker.unref();
-  ready = worker;
+  ready.push(worker);
 }
 
 function newWorker(): Worker {
   const worker = new Worker(workerFile, { execArgv: [] });
   worker.once('exit', () => {
-    if (ready === worker) ready = undefined;
+    const at = ready.indexOf(worker);
+    if (at !== -1) ready.splice(at, 1);
   });
   // A stream listens for itself. This listener is for the time when the thread has none: its end is all that matters then.
   worker.on('error', () => undefined);

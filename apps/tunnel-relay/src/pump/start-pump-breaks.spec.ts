@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
-import { prepareWorker } from './index.js';
+import { prepareWorkers } from './index.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
 import { fate } from './testing/connections.js';
 import { everyPath, rigOn } from './testing/rig.js';
@@ -95,7 +95,7 @@ describe.each(everyPath)('a pump by %s that does not end well', (path) => {
   });
 
   it('resets both connections when its thread dies, and the next stream gets another thread', async () => {
-    prepareWorker();
+    prepareWorkers(1);
     const worker = takeWorker();
     keepWorker(worker);
     const { pump, local, remote } = await open('tcp', 'tcp');

@@ -12,6 +12,8 @@ import type { WorkerMessage, WorkerOrder } from './worker-messages.js';
 export interface PumpOptions {
   /** A connected stream socket towards this host's QEMU; the pump's own from now on, also when `startPump` throws. */
   readonly local: number;
+  /** `local` is a connection to an agent, which hands over the one towards QEMU when it is called (`hand-over.ts`). */
+  readonly handsOver?: boolean;
   /** A connected stream socket towards the other relay; the pump's own likewise. */
   readonly remote: number;
   /** Bytes that were read from `remote` already, as after an HTTP upgrade; they reach `local` first. */
@@ -56,7 +58,8 @@ process.on('exit', () => {
 export function startPump(options: PumpOptions): Pump {
   const { onHalfClose = () => undefined, onFallback = () => undefined, tls = null } = options;
   let path: PathName = tls === null ? (options.path ?? 'splice') : 'tls';
-  const descriptors = openPumpDescriptors(options.local, options.remote, options.pipeBytes ?? pipeBytesWanted);
+  const { pipeBytes = pipeBytesWanted, handsOver = false } = options;
+  const descriptors = openPumpDescriptors(options.local, options.remote, { pipeBytes, handsOver });
   const counters = new SharedCounters();
   const worker = takeWorkerOrClose(descriptors);
   let abortReason = '';
@@ -142,6 +145,7 @@ function jobFor(descriptors: PumpDescriptors, options: PumpOptions, counters: Sh
   return {
     local: local.fd,
     remote: remote.fd,
+    control: descriptors.control,
     wake: descriptors.wake,
     toLocal: { name: 'to-local', from: remote, to: local, pipe: descriptors.toLocal, head: ownBytes, paces: paces('toLocal') },
     toRemote: {

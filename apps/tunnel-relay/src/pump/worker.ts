@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { SharedCounters } from './counters.js';
 import type { DataPath, PathListener, PumpJob } from './data-path.js';
+import { takeLocalEnd } from './hand-over.js';
 import { moveBytes } from './move-bytes.js';
 import type { PathName, WorkerEnd } from './pump-end.js';
 import { moveByStreams } from './streams/move-by-streams.js';
@@ -20,7 +21,9 @@ parentPort?.on('message', (order: WorkerOrder) => {
   running = new AbortController();
   const listener = { halfClosed: () => say({ t: 'half-closed' }), signal: running.signal };
   // What goes wrong here is the end of the thread, which the pump takes for a defect.
-  void move(order.job, new SharedCounters(order.job.counters), listener).then(say);
+  const counters = new SharedCounters(order.job.counters);
+  const failed = takeLocalEnd(order.job, counters);
+  void (failed === null ? move(order.job, counters, listener) : Promise.resolve(failed)).then(say);
 });
 
 function say(message: WorkerMessage): void {

@@ -16,11 +16,22 @@ export interface StreamTimers {
   readonly silenceMs: number;
 }
 
+/** A stream of a family: the others end as failed when it does. */
+export interface Membership {
+  /** The id of the family's main stream, which is its channel 0. */
+  readonly family: string;
+  readonly channel: number;
+  /** Told once, when this stream has failed. */
+  readonly lost: (channel: number, reason: string) => void;
+}
+
 export interface StreamOptions {
   readonly id: string;
   readonly migrationId: string;
   readonly role: 'source' | 'destination';
   readonly localPath: string;
+  /** Which channel of which family it is; null for a stream by itself. */
+  readonly membership: Membership | null;
   /** For a `destination`; a `source` goes to its peer itself. */
   readonly admission: { readonly ticket: Ticket; readonly expiresMs: number } | null;
   /** Its own cap, null for none; and the one that it shares with every stream of the relay. */
@@ -85,6 +96,10 @@ export class Stream {
     return this.#pump?.counters ?? noCounters;
   }
 
+  get membership(): Membership | null {
+    return this.#options.membership;
+  }
+
   get migrationId(): string {
     return this.#options.migrationId;
   }
@@ -123,7 +138,7 @@ export class Stream {
 
   /** What the API tells of it; the ticket is never told again. */
   describe(publicUrl: string): StreamResource {
-    const { id, migrationId, role, localPath } = this.#options;
+    const { id, migrationId, role, localPath, membership } = this.#options;
     const awaitsLocal = this.#state.t === 'waiting' || (this.#state.t === 'attached' && this.#state.end.side === 'peer');
     const { counters, bytesPerSec } = this;
     return {
@@ -131,8 +146,10 @@ export class Stream {
       migrationId,
       role,
       state: this.#state.t,
+      family: membership?.family ?? null,
+      channel: membership?.channel ?? null,
       localSocket: awaitsLocal ? localPath : null,
-      attachUrl: role === 'destination' ? `${publicUrl}/v1/streams/${id}/attach` : null,
+      attachUrl: role === 'destination' ? `${publicUrl}/v1/streams/${membership?.family ?? id}/attach` : null,
       ticket: null,
       path: this.#pump?.path ?? null,
       bytesToPeer: counters.bytesToRemote,
@@ -189,7 +206,8 @@ export class Stream {
       const caps = { bandwidth: this.#bandwidth, sharedBandwidth: this.#options.relayBandwidth };
       const onFallback = (reason: string) =>
         this.#options.log.warn('the kernel does not splice the stream; Node moves its bytes', { stream: this.id, reason });
-      this.#pump = startPump({ local, remote, head, tls, ...caps, onHalfClose: () => this.#halfClosed(), onFallback });
+      const handsOver = this.membership !== null;
+      this.#pump = startPump({ local, remote, handsOver, head, tls, ...caps, onHalfClose: () => this.#halfClosed(), onFallback });
       this.#throughput = new Throughput(this.#options.clock, this.#pump.counters);
     } catch (thrown) {
       this.#state = { t: 'failed', reason: `the stream could not be started: ${messageOf(thrown)}` };
@@ -231,6 +249,7 @@ export class Stream {
     this.#throughput = undefined;
     this.#local?.close();
     if (this.#pump === undefined) this.#finished();
+    if (this.#state.t === 'failed') this.membership?.lost(this.membership.channel, this.#state.reason);
   }
 
   /** Each state that is left by something from outside has its own timer, because Node sees no end of a connection it does not read. */

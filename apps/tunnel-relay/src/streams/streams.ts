@@ -1,19 +1,21 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { createStream, StreamResource, z } from '@vmferry/api';
+import type { CreatedStream, createStream, z } from '@vmferry/api';
 import { openStream } from '@vmferry/client';
 import { type ErrorCode, VmferryError } from '@vmferry/errors';
 import { detachSocket, resetOnClose, takeHandle } from '@vmferry/posix';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
 import type { TlsIdentity, TlsPem } from '@vmferry/tls';
-import { Bandwidth, type TlsSession } from '../pump/index.js';
-import { bytesPerMib, Stream, type StreamTimers } from './stream.js';
-import { Ticket } from './ticket.js';
+import { Bandwidth, prepareWorkers, type TlsSession } from '../pump/index.js';
+import { Family } from './family.js';
+import { bytesPerMib, type Membership, Stream, type StreamTimers } from './stream.js';
+import { channelSecret, Ticket } from './ticket.js';
 import { sessionAfter } from './tls-admission.js';
 
 type CreateStream = z.output<typeof createStream>;
+type Admission = { readonly ticket: Ticket; readonly expiresMs: number };
 
 export interface StreamsOptions {
   readonly runtimeDir: string;
@@ -70,20 +72,27 @@ export class Streams {
   }
 
   /**
-   * Opens a stream. A `destination` waits for its peer with the ticket in the answer; a `source` has its peer's acceptance, or
-   * throws why not ('ticket-invalid', 'stream-not-found', 'peer-unreachable', 'peer-nonsense', else 'stream-failed').
+   * Opens a stream, or with `channels` a family of them. A `destination` waits for its peer with the ticket in the answer; a `source` has its
+   * peer's acceptance, or throws why not ('ticket-invalid', 'stream-not-found', 'peer-unreachable', 'peer-nonsense', else 'stream-failed').
    */
-  async create(request: CreateStream, publicUrl: string, signal: AbortSignal): Promise<StreamResource> {
-    if (this.#openCount >= openMax) {
-      throw new VmferryError('too-many-requests', `${openMax} streams are open at this relay; end one or wait for one to end.`);
+  async create(request: CreateStream, publicUrl: string, signal: AbortSignal): Promise<CreatedStream> {
+    const { channels } = request;
+    const count = 1 + (channels ?? 0);
+    if (this.#openCount + count > openMax) {
+      throw new VmferryError(
+        'too-many-requests',
+        `At most ${openMax} streams are open at this relay; end one or wait for one to end.`,
+      );
     }
-    this.#openCount += 1;
+    this.#openCount += count;
+    prepareWorkers(count);
+    const family = channels === undefined ? null : new Family(this.#options.random.uuid(), channels);
     try {
       return request.role === 'source'
-        ? await this.#goToPeer(request, publicUrl, signal)
-        : await this.#awaitPeer(request, publicUrl);
+        ? await this.#goToPeer(request, family, publicUrl, signal)
+        : await this.#awaitPeer(request, family, publicUrl);
     } catch (thrown) {
-      this.#openCount -= 1;
+      this.#openCount -= count;
       throw thrown;
     }
   }
@@ -93,6 +102,15 @@ export class Streams {
     const stream = this.#streams.get(id);
     if (stream === undefined) throw new VmferryError('stream-not-found', `There is no stream ${id.slice(0, 64)} at this relay.`);
     return stream;
+  }
+
+  /** The stream that a peer attaches: `id` itself, or of the family of that main stream the one that the channel's header names. Throws 'stream-not-found'. */
+  attachable(id: string, channel: string): Stream {
+    const main = this.get(id);
+    if (channel === '' && main.membership === null) return main;
+    const found = this.list().find(({ membership }) => membership?.family === id && String(membership.channel) === channel);
+    if (found !== undefined) return found;
+    throw new VmferryError('stream-not-found', `The stream ${id} has no channel ${channel.slice(0, 8) || 'without a number'}.`);
   }
 
   list(): readonly Stream[] {
@@ -127,44 +145,58 @@ export class Streams {
     timer.cancel();
   }
 
-  async #awaitPeer(request: Extract<CreateStream, { role: 'destination' }>, publicUrl: string): Promise<StreamResource> {
+  async #awaitPeer(
+    request: Extract<CreateStream, { role: 'destination' }>,
+    family: Family | null,
+    publicUrl: string,
+  ): Promise<CreatedStream> {
     const { clock, random } = this.#options;
     const { migrationId } = request;
     const expiresMs = request.expiresSeconds * 1_000;
     const { ticket, secret } = Ticket.issue({ clock, random, migrationId, expiresMs });
-    const stream = await this.#open(request, { ticket, expiresMs });
-    this.#keep(stream);
-    return { ...stream.describe(publicUrl), ticket: secret };
+    const ticketOf = (channel: number) =>
+      family === null ? ticket : Ticket.of(channelSecret(secret, channel), { clock, migrationId, expiresMs });
+    const streams = await this.#openAll(request, family, (channel) => ({ ticket: ticketOf(channel), expiresMs }));
+    this.#keep(streams);
+    const created = describeAll(streams, publicUrl);
+    return { ...created, ticket: secret };
   }
 
   async #goToPeer(
     request: Extract<CreateStream, { role: 'source' }>,
+    family: Family | null,
     publicUrl: string,
     signal: AbortSignal,
-  ): Promise<StreamResource> {
-    const stream = await this.#open(request, null);
+  ): Promise<CreatedStream> {
+    const streams = await this.#openAll(request, family, () => null);
     try {
-      const { migrationId, peer } = request;
-      const own = this.#options.tls?.pem ?? null;
-      const { socket, head } = await openStream({
-        ...peer,
-        tls: own,
-        migrationId,
-        deadlineMs: connectMs,
-        signal,
-        clock: this.#options.clock,
-      });
-      armPeer(socket);
-      const tls = this.#session(socket, 'client', own);
-      await stream.attachPeer(detachSocket(socket), head, tls);
-      if (stream.isOver)
-        throw new VmferryError('stream-failed', `The stream ended at once: ${stream.describe(publicUrl).reason ?? 'cleanly'}.`);
+      await Promise.all(streams.map((stream) => this.#attach(stream, request, signal)));
+      const ended = streams.find(({ isOver }) => isOver);
+      if (ended !== undefined)
+        throw new VmferryError('stream-failed', `The stream ended at once: ${ended.describe(publicUrl).reason ?? 'cleanly'}.`);
     } catch (thrown) {
-      stream.fail('the peer did not accept');
+      for (const stream of streams) stream.fail('the peer did not accept');
       throw refusalOf(thrown);
     }
-    this.#keep(stream);
-    return stream.describe(publicUrl);
+    this.#keep(streams);
+    return describeAll(streams, publicUrl);
+  }
+
+  /** Has the peer accept one stream; each channel of a family shows a ticket of its own. */
+  async #attach(
+    stream: Stream,
+    { migrationId, peer }: Extract<CreateStream, { role: 'source' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const own = this.#options.tls?.pem ?? null;
+    const { clock } = this.#options;
+    const channel = stream.membership?.channel;
+    const ticket = channel === undefined ? peer.ticket : channelSecret(peer.ticket, channel);
+    const to = { url: peer.url, ticket, channel, migrationId };
+    const { socket, head } = await openStream({ ...to, tls: own, deadlineMs: connectMs, signal, clock });
+    armPeer(socket);
+    const tls = this.#session(socket, 'client', own);
+    await stream.attachPeer(detachSocket(socket), head, tls);
   }
 
   /** How a stream goes on that the peer at the other end of `socket` attaches; null for in the clear. */
@@ -176,34 +208,61 @@ export class Streams {
     return own === null ? null : sessionAfter(socket, { role, own, handshakeMs: this.#options.timers.attachMs });
   }
 
-  #open(request: CreateStream, admission: { ticket: Ticket; expiresMs: number } | null): Promise<Stream> {
+  /** One stream, or each of a family; none stays open when one could not be opened. */
+  async #openAll(
+    request: CreateStream,
+    family: Family | null,
+    admission: (channel: number) => Admission | null,
+  ): Promise<Stream[]> {
+    const streams: Stream[] = [];
+    try {
+      for (const channel of family?.channels ?? [null]) {
+        const stream = await this.#open(
+          request,
+          channel === null ? null : (family?.member(channel) ?? null),
+          admission(channel ?? 0),
+        );
+        streams.push(stream);
+        family?.add(stream);
+      }
+      return streams;
+    } catch (thrown) {
+      for (const stream of streams) stream.fail('its family could not be opened');
+      throw thrown;
+    }
+  }
+
+  #open(request: CreateStream, membership: Membership | null, admission: Admission | null): Promise<Stream> {
     const { random, log, clock, faults, timers } = this.#options;
     const { migrationId, role, bandwidthMibPerSec = null } = request;
     return Stream.open({
-      id: random.uuid(),
+      id: membership?.channel === 0 ? membership.family : random.uuid(),
       migrationId,
       role,
       localPath: join(this.#folder, `${random.hex(8)}.sock`),
+      membership,
       admission,
       bandwidthMibPerSec,
       relayBandwidth: this.#bandwidth,
       timers,
       clock,
       faults,
-      log: log.child({ migrationId, side: role }),
+      log: log.child({ migrationId, side: role, ...(membership === null ? {} : { channel: membership.channel }) }),
     });
   }
 
-  #keep(stream: Stream): void {
+  #keep(streams: readonly Stream[]): void {
     if (this.#isDraining) {
-      stream.fail(shuttingDown);
+      for (const stream of streams) stream.fail(shuttingDown);
       throw new VmferryError('draining', 'The relay is shutting down and takes no new stream.');
     }
-    this.#streams.set(stream.id, stream);
-    void stream.over.then(() => {
-      this.#openCount -= 1;
-      this.#dropOldestFinished();
-    });
+    for (const stream of streams) {
+      this.#streams.set(stream.id, stream);
+      void stream.over.then(() => {
+        this.#openCount -= 1;
+        this.#dropOldestFinished();
+      });
+    }
   }
 
   #dropOldestFinished(): void {
@@ -213,6 +272,12 @@ export class Streams {
       this.#streams.delete(stream.id);
     }
   }
+}
+
+/** The main stream, with the further ones of its family. */
+function describeAll([main, ...others]: readonly Stream[], publicUrl: string): CreatedStream {
+  if (main === undefined) throw new VmferryError('internal', 'A family has no stream.');
+  return { ...main.describe(publicUrl), channels: others.map((stream) => stream.describe(publicUrl)) };
 }
 
 /** From here on the connection ends by a reset unless it ends cleanly: also when this process is killed, so that no peer takes that for an end. */

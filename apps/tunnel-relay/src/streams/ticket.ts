@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { VmferryError } from '@vmferry/errors';
 import type { Clock, Random } from '@vmferry/seams';
 
@@ -23,8 +23,12 @@ export class Ticket {
   /** A new ticket and its 256-bit secret, which is shown to whoever asked for it and kept nowhere. */
   static issue(o: { clock: Clock; random: Random; migrationId: string; expiresMs: number }): { ticket: Ticket; secret: string } {
     const secret = o.random.hex(secretBytes);
-    const ticket = new Ticket(o.clock, digestOf(secret, o.migrationId), o.clock.monotonicMs() + o.expiresMs);
-    return { ticket, secret };
+    return { ticket: Ticket.of(secret, o), secret };
+  }
+
+  /** The ticket of a secret that is known already, as that of one channel of a family is. */
+  static of(secret: string, o: { clock: Clock; migrationId: string; expiresMs: number }): Ticket {
+    return new Ticket(o.clock, digestOf(secret, o.migrationId), o.clock.monotonicMs() + o.expiresMs);
   }
 
   /** Consumes the ticket. Throws 'ticket-invalid', which does not say why: a guesser learns nothing; a wrong guess consumes nothing. */
@@ -33,6 +37,14 @@ export class Ticket {
     if (!right || this.#used || this.#clock.monotonicMs() >= this.#expiresAtMs) throw invalidTicket();
     this.#used = true;
   }
+}
+
+/**
+ * The secret of one channel, from that of its family: both relays make it for themselves. Whoever sees one channel being attached knows
+ * nothing of the others.
+ */
+export function channelSecret(familySecret: string, channel: number): string {
+  return createHmac('sha256', familySecret).update(`vmferry-channel-1/${channel}`).digest('hex');
 }
 
 export function invalidTicket(): VmferryError {

@@ -1,5 +1,12 @@
 import { VmferryError } from '@vmferry/errors';
-import { type Coordination, coordinate, type Protocol, refuseOfflineIn, type StepName } from '@vmferry/migration';
+import {
+  type Coordination,
+  coordinate,
+  type Protocol,
+  refuseOfflineIn,
+  refuseParallelIn,
+  type StepName,
+} from '@vmferry/migration';
 import { type Clock, type Random, systemRandom } from '@vmferry/seams';
 import type { CallOptions } from '../caller.js';
 import type { DestinationEnd, SourceEnd } from './ends.js';
@@ -54,6 +61,7 @@ export class ManagedMigration {
     const protocol = checkSides(atSource, atDestination);
     const { flags, ...rest } = this.#options.request;
     refuseOfflineIn(protocol, flags);
+    refuseParallelIn(protocol, flags);
     const request = { ...rest, flags: protocol === 'v3' ? sourceFlags(flags, atSource) : flags };
     const sourceSession = await this.#hold('source', source);
     try {

@@ -17,6 +17,8 @@ export interface ManagedRequest {
   readonly bandwidthMibPerSec?: number | undefined;
   readonly downtimeMsMax?: number | undefined;
   readonly timeouts?: MigrationTimeouts | undefined;
+  /** Channels beside the main one; only with PARALLEL. */
+  readonly parallelConnections?: number | undefined;
   /** How the source is to reach the destination for the stream (S32). */
   readonly uri?: string | undefined;
   readonly listenAddress?: string | undefined;
@@ -41,8 +43,8 @@ export class ManagedSteps implements Steps<BeginReply, PrepareReply, PerformRepl
 
   begin(): Promise<BeginReply> {
     const { source, request, sessions, call } = this.#o;
-    const { id, domain, flags, destinationName, xml, bandwidthMibPerSec, downtimeMsMax, timeouts } = request;
-    const limits = { bandwidthMibPerSec, downtimeMsMax, timeouts };
+    const { id, domain, flags, destinationName, xml, bandwidthMibPerSec, downtimeMsMax, timeouts, parallelConnections } = request;
+    const limits = { bandwidthMibPerSec, downtimeMsMax, timeouts, parallelConnections };
     return source.begin(id, { domain, flags: [...flags], destinationName, xml, ...limits, session: sessions.source }, call);
   }
 
@@ -117,8 +119,12 @@ export function commonOf({ destinationName, bandwidthMibPerSec }: ManagedRequest
 }
 
 /** Prepare's alone. */
-export function reachOf({ uri, listenAddress }: ManagedRequest) {
-  return { ...(uri === undefined ? {} : { uri }), ...(listenAddress === undefined ? {} : { listenAddress }) };
+export function reachOf({ uri, listenAddress, parallelConnections }: ManagedRequest) {
+  return {
+    ...(uri === undefined ? {} : { uri }),
+    ...(listenAddress === undefined ? {} : { listenAddress }),
+    ...(parallelConnections === undefined ? {} : { parallelConnections }),
+  };
 }
 
 export function throwIfCancelled({ isCancelled, request }: ManagedStepsOptions): void {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { detachSocket } from '@vmferry/posix';
-import { prepareWorker, startPump } from '@vmferry/tunnel-relay/pump';
+import { prepareWorkers, startPump } from '@vmferry/tunnel-relay/pump';
 import type { Address } from '../ends/ends.js';
 
 /** A process with the relay's pump in it and nothing else: it pumps one stream at a time, through pipes of the size it is told. */
@@ -17,7 +17,7 @@ export type PumpAnswer =
 
 const answer = (message: PumpAnswer) => process.send?.(message);
 
-prepareWorker();
+prepareWorkers(1);
 process.on('message', (order: PumpOrder) => {
   void pumpOnce(order);
 });

@@ -16,10 +16,11 @@ import { acts, type Call, connectOption, type Room } from '../leaf.js';
 import type { Drive, Wish } from './drive.js';
 import { driveManaged } from './drive-managed.js';
 import { detach, drivePeerToPeer } from './drive-peer-to-peer.js';
+import { addParallelOptions, type ParallelOptions } from './parallel-options.js';
 import { reporterOf } from './reporter.js';
 import { addTimeoutOptions, type TimeoutOptions, timeoutsOf } from './timeout-options.js';
 
-export interface MigrateOptions extends TimeoutOptions {
+export interface MigrateOptions extends TimeoutOptions, ParallelOptions {
   readonly live?: true;
   readonly offline?: true;
   readonly p2p?: true;
@@ -47,6 +48,23 @@ Exit codes:
   3    the outcome is not known or a guest is held: a person must look
   130  Ctrl-C: the first asks for a cancel, the second stops watching; a guest that moved all the same is 0`;
 
+/** Options that are about the sending of memory. */
+const ofMemory = [
+  'tunnelled',
+  'suspend',
+  'migrateuri',
+  'listenAddress',
+  'bandwidth',
+  'downtime',
+  'parallel',
+  'parallelConnections',
+  'timeout',
+  'timeoutPerGib',
+  'stallTimeout',
+  'timeoutAction',
+  'timeoutSuspend',
+];
+
 /** `vmferry migrate`; given back, for what else takes its options. */
 export function addMigrateCommand(program: Command, room: Room): Command {
   const command = program
@@ -72,19 +90,7 @@ export function addMigrateCommand(program: Command, room: Room): Command {
       new Option(
         '--offline',
         'move the definition of a domain that is not active, and nothing else; needs --persistent. Nothing runs, nothing is sent',
-      ).conflicts([
-        'tunnelled',
-        'suspend',
-        'migrateuri',
-        'listenAddress',
-        'bandwidth',
-        'downtime',
-        'timeout',
-        'timeoutPerGib',
-        'stallTimeout',
-        'timeoutAction',
-        'timeoutSuspend',
-      ]),
+      ).conflicts(ofMemory),
     )
     .option('--persistent', 'keep the definition on the destination')
     .option('--undefinesource', 'forget the definition on the source, after success only')
@@ -111,11 +117,12 @@ export function addMigrateCommand(program: Command, room: Room): Command {
       examples(
         'migrate web http://192.0.2.7:7802 --live --persistent --undefinesource',
         'migrate web http://192.0.2.7:7802 --live --managed --direct --bandwidth 512',
+        'migrate web http://192.0.2.7:7802 --live --parallel --parallel-connections 4',
         'migrate web http://192.0.2.7:7802 --offline --persistent --undefinesource',
         'migrate web http://192.0.2.7:7802 --live --json | jq .guest.runningOn',
       ),
     );
-  acts<MigrateOptions>(room, addTimeoutOptions(command), migrate);
+  acts<MigrateOptions>(room, addParallelOptions(addTimeoutOptions(command)), migrate);
   return command;
 }
 
@@ -146,6 +153,7 @@ export async function wishOf({ context, args, options }: Call<MigrateOptions>): 
     ...(options.bandwidth === undefined ? {} : { bandwidthMibPerSec: options.bandwidth }),
     ...(options.downtime === undefined ? {} : { downtimeMsMax: options.downtime }),
     ...(timeouts === undefined ? {} : { timeouts }),
+    ...(options.parallelConnections === undefined ? {} : { parallelConnections: options.parallelConnections }),
   };
 }
 
@@ -159,6 +167,7 @@ function flagsOf(options: MigrateOptions): FlagName[] {
     ['UNDEFINE_SOURCE', options.undefinesource === true],
     ['PAUSED', options.suspend === true],
     ['OFFLINE', options.offline === true],
+    ['PARALLEL', options.parallel === true],
   ];
   return chosen.filter(([, isChosen]) => isChosen).map(([flag]) => flag);
 }

@@ -20,7 +20,7 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
     source: { agent: 'http://127.0.0.1:7801', hostName: 'host-a', state: 'running' },
     destination: { agent: 'http://127.0.0.1:7812', hostName: 'host-b', state: 'incoming' },
     outcome: null,
-    parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 300 },
+    parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 300, parallelConnections: null },
     progress: {
       memory: {
         totalBytes: 83_886_080,

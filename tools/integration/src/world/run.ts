@@ -28,6 +28,7 @@ export interface RunOptions {
   /** How the source is to reach the destination for the stream. */
   readonly uri?: string;
   readonly listenAddress?: string;
+  readonly parallelConnections?: number;
   /** Where the driver reaches the destination-agent, when something stands between. */
   readonly via?: string;
 }

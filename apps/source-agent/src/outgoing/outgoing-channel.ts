@@ -1,0 +1,27 @@
+import type { Channel } from '@vmferry/guest';
+import { migrateToFd } from '@vmferry/hypervisor';
+import type { QmpClient } from '@vmferry/qmp';
+
+const descriptorName = 'vmferry-migration';
+
+/** What the memory of a guest goes out by. The agent keeps a hold on it, to shut it before it talks to the monitor (qemu-behaviour, rows F and H). */
+export interface OutgoingChannel {
+  /** Those of multifd beside the main one; null for one connection. */
+  readonly channels: number | null;
+  /** Tells QEMU to migrate by it. */
+  migrate(qmp: QmpClient): Promise<void>;
+  /** Ends it in both directions, for QEMU too. */
+  shut(): void;
+  /** Gives up the agent's own descriptors; QEMU's stay. */
+  release(): void;
+}
+
+/** One connection, which QEMU gets by descriptor. */
+export function single(channel: Channel): OutgoingChannel {
+  return {
+    channels: null,
+    migrate: (qmp) => migrateToFd(qmp, channel.fd, descriptorName),
+    shut: () => channel.shut(),
+    release: () => channel.release(),
+  };
+}
