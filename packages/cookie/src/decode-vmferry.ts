@@ -59,5 +59,7 @@ function readStream(own: XmlElement): CookieStream | undefined {
   const stream = onlyChild(own, 'stream');
   if (stream === undefined) return undefined;
   const url = checkField('vmferry stream url', attribute(stream, 'url'));
-  return { url, ticket: checkField('vmferry stream ticket', attribute(stream, 'ticket')) };
+  const ticket = attribute(stream, 'ticket');
+  if (url.startsWith('tcp:') && ticket === undefined) return { url, ticket: null };
+  return { url, ticket: checkField('vmferry stream ticket', ticket) };
 }

@@ -70,7 +70,7 @@ function vmferryElement(own: CookieOfVmferry): XmlElement {
     ...optional(own.stream, ({ url, ticket }) =>
       element('stream', {
         url: checkField('vmferry stream url', url),
-        ticket: checkField('vmferry stream ticket', ticket),
+        ...(ticket === null ? {} : { ticket: checkField('vmferry stream ticket', ticket) }),
       }),
     ),
     ...optional(own.leases, (value) => text('leases', 'vmferry leases', value)),

@@ -48,7 +48,7 @@ export interface CookieOfVmferry {
   readonly permit?: string;
   /** Where the sender's peer endpoint is, and which store answers there. */
   readonly peer?: CookiePeer;
-  /** The waiting stream of a tunnelled migration. The ticket is a secret. */
+  /** The waiting stream. */
   readonly stream?: CookieStream;
   /** The lock state after the destination has taken the leases. */
   readonly leases?: string;
@@ -61,8 +61,10 @@ export interface CookiePeer {
 }
 
 export interface CookieStream {
+  /** Where an agent or a relay takes it, over http or https; `tcp:HOST:PORT` where QEMU itself listens. */
   readonly url: string;
-  readonly ticket: string;
+  /** A secret; null where QEMU listens, which asks for none. */
+  readonly ticket: string | null;
 }
 
 /** What a reader checks a cookie against. */

@@ -37,6 +37,7 @@ export const supportedFlags = [
   'PAUSED',
   'CHANGE_PROTECTION',
   'OFFLINE',
+  'TLS',
 ] as const satisfies readonly FlagName[];
 
 export type MigrationFlag = (typeof supportedFlags)[number];

@@ -4,7 +4,7 @@ import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, Channel, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
 import { type DomainStatus, KeptDocument } from '@vmferry/host-state';
-import { isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
+import { clearMigrationTls, isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
 import {
   type Binding,
   type DestinationState,
@@ -16,6 +16,7 @@ import {
   keyName,
   type OutcomeRecord,
   type Permit,
+  wantsTls,
 } from '@vmferry/migration';
 import type { Timer } from '@vmferry/seams';
 import { LiveMigration, type Log } from '@vmferry/service';
@@ -133,7 +134,7 @@ export class Incoming {
       const unnoted = (error: unknown) => this.log.error('what the stream has done could not be noted', { ...data, error });
       if (data.status === 'active') this.#streaming().catch(unnoted);
       if (data.status === 'completed') this.#loaded().catch(unnoted);
-      if (data.status === 'failed') this.#failStream('stream-failed', 'QEMU could not read the stream');
+      if (data.status === 'failed') this.#explainFailure(guest).catch(unnoted);
     });
     guest.exited
       .then(async () => {
@@ -405,6 +406,13 @@ export class Incoming {
     }
   }
 
+  /** The event has no reason, and QEMU ends: it is in its log. */
+  async #explainFailure(guest: Guest): Promise<void> {
+    const tail = (await guest.logTail()).trim();
+    const log = tail === '' ? '' : `; its log ends with: ${tail}`;
+    this.#failStream('stream-failed', `QEMU could not read the stream${log}`);
+  }
+
   #failStream(code: 'stream-failed' | 'stream-silent', detail: string): void {
     this.#abort(code, detail);
   }
@@ -513,9 +521,17 @@ export class Incoming {
       // QEMU announces at load only; switches are to learn the new port from now on (qemu-behaviour, T6).
       if (!paused)
         await this.#guest.announce().catch((error: unknown) => this.log.warn('the guest could not be announced', { error }));
+      await this.#dropCredentials(this.#guest);
     }
     this.#stream?.release();
     this.#handover.begin(domain.uuid, () => (this.offline ? this.#forgetArrival(domain.uuid) : this.#guest?.handOver()));
+  }
+
+  /** Whoever has the guest next sets what it needs; a QEMU should not keep a key that it does not need. */
+  async #dropCredentials({ qmp }: Guest): Promise<void> {
+    if (!wantsTls(this.journal.flags)) return;
+    const unclear = (error: unknown) => this.log.warn('QEMU keeps the certificates of its migration', { error });
+    await clearMigrationTls(qmp).catch(unclear);
   }
 
   /** Concluded in an earlier life of this agent, and the source-agent of this host has not said yet that it knows the definition. */

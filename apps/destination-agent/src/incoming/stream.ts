@@ -1,14 +1,27 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { formatTcpUri } from '@vmferry/api';
 import type { RelayClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
 import { type Channel, connectLocalStream, type Guest } from '@vmferry/guest';
-import { incomingFromFd } from '@vmferry/hypervisor';
+import { incomingFromFd, incomingFromPort } from '@vmferry/hypervisor';
 import type { DestinationContext } from '../context.js';
+import type { MigrationPorts } from './migration-ports.js';
 
 /** Where the source is to bring the memory stream, as Prepare's cookie tells it. */
 export interface StreamOffer {
   readonly url: string;
-  readonly ticket: string;
+  /** Null where QEMU listens itself. */
+  readonly ticket: string | null;
+}
+
+/** Where a caller wants QEMU to listen for its guest. */
+export interface TcpWish {
+  /** What the source is to call this host. */
+  readonly host: string;
+  /** Null to have one picked. */
+  readonly port: number | null;
+  /** Of this host. */
+  readonly address: string;
 }
 
 interface RelayStream {
@@ -16,23 +29,37 @@ interface RelayStream {
   readonly id: string;
 }
 
+/** A port of this host that QEMU listens on. */
+interface TakenPort {
+  readonly ports: MigrationPorts;
+  readonly wish: TcpWish;
+  readonly port: number;
+}
+
 const descriptorName = 'vmferry-incoming';
 const relayDeadlineMs = 5_000;
 /** The relay outwaits this agent's own timer, which knows why nothing came and gives the stream up by its code. */
 const relayGraceSeconds = 10;
+/** Another process can take a port between the agent's look and QEMU's own: so often the next one is tried. */
+const portTriesMax = 8;
 
-/** The incoming end of a migration's memory stream: QEMU gets one connected socket, by descriptor. */
+/** The incoming end of a migration's memory stream: QEMU gets one connected socket by descriptor, or listens on a port of its own. */
 export class IncomingStream {
-  readonly offer: StreamOffer;
+  #offer: StreamOffer;
   #ticketDigest: Buffer | null;
   #channel: Channel | null;
   #relay: RelayStream | null;
+  #taken: TakenPort | null = null;
 
   private constructor(offer: StreamOffer, channel: Channel | null, relay: RelayStream | null) {
-    this.offer = offer;
-    this.#ticketDigest = relay === null ? digest(offer.ticket) : null;
+    this.#offer = offer;
+    this.#ticketDigest = relay === null && offer.ticket !== null ? digest(offer.ticket) : null;
     this.#channel = channel;
     this.#relay = relay;
+  }
+
+  get offer(): StreamOffer {
+    return this.#offer;
   }
 
   /** Direct: the source upgrades an HTTP connection to this agent, with a ticket that counts once. */
@@ -58,6 +85,14 @@ export class IncomingStream {
     return new IncomingStream({ url: stream.attachUrl, ticket: stream.ticket }, channel, { client: relay, id: stream.id });
   }
 
+  /** By QEMU itself, on a migration port of this host. Throws `port-busy`. */
+  static async listening({ ports }: DestinationContext, wish: TcpWish): Promise<IncomingStream> {
+    const port = await ports.take(wish.port, wish.address);
+    const stream = new IncomingStream({ url: formatTcpUri(wish.host, port), ticket: null }, null, null);
+    stream.#taken = { ports, wish, port };
+    return stream;
+  }
+
   /** After a restart of the agent: ends what an earlier life has opened for a migration at the relay of this host. */
   static async abandon({ relay, log }: DestinationContext, migrationId: string): Promise<void> {
     try {
@@ -70,9 +105,28 @@ export class IncomingStream {
     }
   }
 
-  /** Lets QEMU read from the relay; a direct stream is attached when the source brings it. */
+  /**
+   * Lets QEMU read from the relay, or listen; a direct stream is attached when the source brings it. The offer names another port than before
+   * when QEMU has found the first one taken.
+   */
   async connect(guest: Guest): Promise<void> {
+    if (this.#taken !== null) await this.#listen(guest, this.#taken);
     if (this.#relay !== null && this.#channel !== null) await incomingFromFd(guest.qmp, this.#channel.fd, descriptorName);
+  }
+
+  async #listen({ qmp }: Guest, { ports, wish }: TakenPort): Promise<void> {
+    for (let tries = 1; this.#taken !== null; tries += 1) {
+      const { port } = this.#taken;
+      try {
+        return await incomingFromPort(qmp, wish.address, port);
+      } catch (thrown) {
+        if (!VmferryError.is(thrown, 'port-busy') || wish.port !== null || tries === portTriesMax) throw thrown;
+      }
+      // The next one is taken first, so that it is another.
+      this.#taken = { ports, wish, port: await ports.take(null, wish.address) };
+      ports.giveBack(port);
+      this.#offer = { url: formatTcpUri(wish.host, this.#taken.port), ticket: null };
+    }
   }
 
   /** Uses the ticket up, or throws `ticket-invalid`. A wrong ticket does not use up the right one. */
@@ -101,6 +155,7 @@ export class IncomingStream {
     this.#channel?.release();
     this.#channel = null;
     this.#relay = null;
+    this.#giveBackPort();
   }
 
   /** Shuts the connection for QEMU too and gives everything up; a ticket counts no more. */
@@ -109,10 +164,16 @@ export class IncomingStream {
     this.#channel?.shut();
     this.#channel?.release();
     this.#channel = null;
+    this.#giveBackPort();
     const relay = this.#relay;
     this.#relay = null;
     // The relay ends a stream by itself when its sockets are closed; a relay that is gone has none.
     await relay?.client.abortStream(relay.id).catch(() => undefined);
+  }
+
+  #giveBackPort(): void {
+    this.#taken?.ports.giveBack(this.#taken.port);
+    this.#taken = null;
   }
 }
 

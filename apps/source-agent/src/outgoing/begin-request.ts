@@ -4,7 +4,16 @@ import { checkSupported, checkTargetDefinition, formatDomain, parseDomain } from
 import { VmferryError } from '@vmferry/errors';
 import { resourcesOf } from '@vmferry/guest';
 import { encodeLockState } from '@vmferry/locking';
-import { isOffline, type MigrationFlags, type MigrationKey, type Permit, parseFlags, permitDigest } from '@vmferry/migration';
+import {
+  checkTls,
+  isOffline,
+  type MigrationFlags,
+  type MigrationKey,
+  type Permit,
+  parseFlags,
+  permitDigest,
+  wantsTls,
+} from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { offlineChecks } from './offline-begin.js';
@@ -36,6 +45,7 @@ export function beginChecks(context: SourceContext, domain: Domain, body: BeginR
   if (isOffline(body.flags ?? [])) return [() => refuseMigrating(domain), ...offlineChecks(context, domain, { flags, body })];
   return [
     () => refuseWithoutRelay(context, flags()),
+    () => refuseWithoutTls(context, flags()),
     () => refuseInactive(domain),
     () => refuseMigrating(domain),
     () => domain.refuseUndecided(),
@@ -54,6 +64,11 @@ function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
 function refuseWithoutRelay({ relay, host }: SourceContext, flags: MigrationFlags): void {
   if (!flags.has('TUNNELLED') || relay !== null) return;
   throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+}
+
+async function refuseWithoutTls({ migrateTls }: SourceContext, flags: MigrationFlags): Promise<void> {
+  checkTls(flags);
+  if (wantsTls(flags)) await migrateTls.credentials('client');
 }
 
 function refuseInactive(domain: Domain): void {

@@ -1,11 +1,13 @@
-import type { MigrationParameters, MigrationProgress } from '@vmferry/api';
+import { type MigrationParameters, type MigrationProgress, parseTcpUri } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { Channel } from '@vmferry/guest';
 import type { KeptDocument } from '@vmferry/host-state';
+import type { MigrationTls } from '@vmferry/hypervisor';
+import { wantsTls } from '@vmferry/migration';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
-import { openChannel } from './channel.js';
+import { openChannel, openTunnel } from './channel.js';
 import type { FarRecord } from './far-record.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
 import type { Overdue } from './patience.js';
@@ -58,7 +60,8 @@ export class Sending implements Sender {
     await record.refuseUnlessOpen(peer);
     const { transport, machine } = journal.value;
     if (stream === null) throw new VmferryError('internal', `The migration ${machine.key.id} has no stream to send to.`);
-    const channel = await openChannel(context, transport, machine.key.id, stream);
+    const tls = await this.#tlsTo(stream.url);
+    const channel = await (transport === 'tunnelled' ? openTunnel : openChannel)(context, machine.key.id, stream);
     try {
       await this.#makeReady(bandwidthMibPerSec);
     } catch (thrown) {
@@ -66,8 +69,14 @@ export class Sending implements Sender {
       throw thrown;
     }
     this.#transfer = this.#newTransfer();
-    await this.#transfer.start(channel, display);
+    await this.#transfer.start(channel, { display, tls });
     return this.#transfer.end;
+  }
+
+  /** What QEMU encrypts the stream with; the destination's certificate has to be of the host that the stream goes to. Throws `tls-unavailable`. */
+  async #tlsTo(url: string): Promise<MigrationTls | null> {
+    const { context, journal } = this.#parts;
+    return wantsTls(journal.value.flags) ? context.migrateTls.credentials('client', hostOf(url)) : null;
   }
 
   /** A transfer that another life of the agent has started: its end is waited for. `follow` looks at QEMU for it. */
@@ -136,6 +145,13 @@ export class Sending implements Sender {
       onOverdue,
     });
   }
+}
+
+/** Without the brackets of an address: it is held against the names of a certificate. */
+function hostOf(url: string): string {
+  const tcp = parseTcpUri(url);
+  const host = typeof tcp === 'string' ? new URL(url).hostname : tcp.host;
+  return host.replace(/^\[|\]$/g, '');
 }
 
 function giveUp(channel: Channel): void {

@@ -5,6 +5,7 @@ import {
   bandwidthBytesPerSecMax,
   cancelMigration,
   type MigrationStatus,
+  type MigrationTls,
   migrateToFd,
   migrationStatus,
   prepareMigration,
@@ -79,13 +80,17 @@ export class Transfer {
   }
 
   /** Sets QEMU up and begins to send; SPICE clients will follow to `display`. Throws what QEMU answers; the channel is shut then. */
-  async start(channel: Channel, display: SpiceServer | null): Promise<void> {
+  async start(
+    channel: Channel,
+    { display, tls }: { readonly display: SpiceServer | null; readonly tls: MigrationTls | null },
+  ): Promise<void> {
     const { qmp, faults } = this.#o;
     this.#channel = channel;
     try {
       await prepareMigration(qmp, {
         ...(this.#bandwidthBytesPerSec === null ? {} : { bandwidthBytesPerSec: this.#bandwidthBytesPerSec }),
         downtimeLimitMs: this.#convergence.limitMs,
+        tls,
       });
       await this.#relocate(display);
       await faults('S8');

@@ -27,7 +27,11 @@ export interface WorldOptions {
   readonly smallDisk?: boolean;
   /** The certificates of each host's apps; with them the relays speak TLS. */
   readonly certificates?: { readonly a: HostCertificates; readonly b: HostCertificates };
+  /** What else each host is given. */
+  readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
+
+type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts'>;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
 
@@ -81,7 +85,8 @@ export class World {
     const offered = protocols === undefined ? {} : { protocols };
     const host = (name: 'a' | 'b') => {
       const shown = certificates === undefined ? {} : { certificates: certificates[name] };
-      return new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered, ...shown });
+      const own = { name: `host-${name}`, folder: join(folder, name), timers: quickTimers };
+      return new Host({ ...own, ...offered, ...shown, ...o.hosts?.[name] });
     };
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
