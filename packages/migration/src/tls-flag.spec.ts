@@ -6,7 +6,6 @@ it.each([
   [['LIVE', 'TLS', 'PEER2PEER'], true],
   [['TUNNELLED', 'OFFLINE'], true],
   [['TLS', 'TUNNELLED'], false],
-  [['TLS', 'OFFLINE', 'PERSIST_DEST'], false],
 ])('TLS is of the stream from QEMU to QEMU: %j passes: %s', (flags, passes) => {
   const check = () => checkTls(flags);
   if (passes) expect(check).not.toThrow();

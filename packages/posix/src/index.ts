@@ -1,5 +1,6 @@
 export { closeFd, duplicateFd, eventfd, notifyEventfd, openFile, pipe2, resizePipe, setNonBlocking } from './descriptors.js';
 export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from './errno.js';
+export { tcpSilentMsOf } from './foreign-sockets.js';
 export { detachSocket, takeHandle } from './handles.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, type Owner } from './ownership.js';

@@ -200,12 +200,13 @@ export class Incoming {
 
   /** Hands the source's connection to QEMU. Throws what QEMU answers; the connection is ended then. */
   async attach(socket: Socket): Promise<void> {
+    const of = { tls: wantsTls(this.journal.flags), port: socket.localPort ?? 0 };
     const channel = Channel.of(socket);
     try {
       // Between the ticket and this moment all may have been given up.
       if (this.#stream === null || this.#guest === null)
         throw new VmferryError('stream-failed', `The migration ${this.journal.record.key.id} takes no stream any more.`);
-      await this.#stream.attach(channel, this.#guest);
+      await this.#stream.attach(channel, this.#guest, of);
       await this.#context.faults('D10');
     } catch (thrown) {
       channel.shut();
@@ -548,11 +549,23 @@ export class Incoming {
   async #giveBack(record: OutcomeRecord): Promise<void> {
     const { domain } = this.journal;
     if (domain === null) return;
+    await this.#explainHandshake(domain.name);
     await this.#kill();
     await this.#giveBackHoldings(domain);
     this.events.ended(this.#endedAs);
     // Whose guest may have run here keeps its configuration: a person decides about it.
     if (record.decision === 'aborted') await this.#persistence.putBack();
+  }
+
+  /** QEMU tells its log alone what it has against a certificate, and waits for another connection. It came before what gave the migration up. */
+  async #explainHandshake(name: string): Promise<void> {
+    if (this.#guest === null || !wantsTls(this.journal.flags) || this.live.value.phase !== 'prepare') return;
+    const tail = (await this.#guest.logTail()).trim();
+    if (tail === '' || this.#error?.code === 'stream-failed') return;
+    const detail = `The incoming migration of ${name} did not get through QEMU's TLS; its log ends with: ${tail}`;
+    const error = new VmferryError('stream-failed', detail, { side: 'destination' });
+    if (this.#error !== null) error.suppress(this.#error, this.#context.clock.wall());
+    this.#error = error;
   }
 
   async #giveBackHoldings(domain: NonNullable<IncomingJournal['domain']>): Promise<void> {

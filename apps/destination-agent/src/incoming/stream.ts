@@ -50,6 +50,8 @@ export class IncomingStream {
   #channel: Channel | null;
   #relay: RelayStream | null;
   #taken: TakenPort | null = null;
+  /** The connection is QEMU's alone, at this port of the host. */
+  #ofQemu: { readonly guest: Guest; readonly port: number } | null = null;
 
   private constructor(offer: StreamOffer, channel: Channel | null, relay: RelayStream | null) {
     this.#offer = offer;
@@ -114,11 +116,13 @@ export class IncomingStream {
     if (this.#relay !== null && this.#channel !== null) await incomingFromFd(guest.qmp, this.#channel.fd, descriptorName);
   }
 
-  async #listen({ qmp }: Guest, { ports, wish }: TakenPort): Promise<void> {
+  async #listen(guest: Guest, { ports, wish }: TakenPort): Promise<void> {
     for (let tries = 1; this.#taken !== null; tries += 1) {
       const { port } = this.#taken;
       try {
-        return await incomingFromPort(qmp, wish.address, port);
+        await incomingFromPort(guest.qmp, wish.address, port);
+        this.#ofQemu = { guest, port };
+        return;
       } catch (thrown) {
         if (!VmferryError.is(thrown, 'port-busy') || wish.port !== null || tries === portTriesMax) throw thrown;
       }
@@ -138,15 +142,23 @@ export class IncomingStream {
     this.#ticketDigest = null;
   }
 
-  /** Hands the source's connection to QEMU (direct mode). */
-  async attach(channel: Channel, guest: Guest): Promise<void> {
+  /**
+   * Hands the source's connection to QEMU (direct mode). With TLS this agent keeps no descriptor of it: a QEMU that refuses the certificate tells
+   * that by closing the connection, and the source would not see it.
+   */
+  async attach(channel: Channel, guest: Guest, o: { readonly tls: boolean; readonly port: number }): Promise<void> {
     this.#channel = channel;
     await incomingFromFd(guest.qmp, channel.fd, descriptorName);
+    if (!o.tls) return;
+    this.#ofQemu = { guest, port: o.port };
+    channel.release();
+    this.#channel = null;
   }
 
   /** How long nothing has come, in milliseconds; null before the first byte. */
   async silentMs(): Promise<number | null> {
     if (this.#relay !== null) return (await this.#relay.client.stream(this.#relay.id)).msSinceLastByte;
+    if (this.#ofQemu !== null) return this.#ofQemu.guest.tcpSilentMs(this.#ofQemu.port);
     return this.#channel === null ? null : this.#channel.silentMs();
   }
 

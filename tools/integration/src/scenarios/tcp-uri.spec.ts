@@ -6,7 +6,7 @@ import { ByHand } from '../steps/by-hand.js';
 import { expectUntouched } from '../steps/untouched.js';
 import { eventually } from '../world/eventually.js';
 import { expectFree, occupy, vacate } from '../world/ports.js';
-import { migrate } from '../world/run.js';
+import { endless, migrate } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
 
@@ -102,6 +102,23 @@ describe('S32: a migration by a tcp: URI', () => {
       await world.there.destination.start();
       await eventually(portsGivenBack);
       await hand.giveUp();
+    }));
+
+  it("a source that falls silent in the middle: noticed by the destination, though the connection is QEMU's alone", () =>
+    inWorld(async (world) => {
+      const run = migrate(world, { mode: 'p2p-direct', uri: 'tcp:127.0.0.1', ...endless });
+      await eventually(async () => {
+        expect((await world.there.destinationClient().migration(run.id)).phase).toBe('perform');
+      });
+      const qemu = await world.qemuOn(world.here);
+      process.kill(qemu, 'SIGSTOP');
+      try {
+        expect((await untilOver(world, run.id)).error).toMatchObject({ code: 'stream-silent' });
+      } finally {
+        process.kill(qemu, 'SIGCONT');
+      }
+      await expectSettled(world, run, 'source');
+      await portsGivenBack();
     }));
 
   it('a stranger who connects first, with something else than a guest, ends the migration: the guest runs on', () =>
