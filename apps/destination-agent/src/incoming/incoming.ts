@@ -36,6 +36,8 @@ import { StreamWatch } from './stream-watch.js';
 
 const lookDeadlineMs = 3_000;
 const contDeadlineMs = 5_000;
+/** Of a time in UTC to the millisecond, with which QEMU begins each line of its log. */
+const isoMsChars = '2030-01-01T00:00:00.000'.length;
 
 /**
  * One incoming migration on this host: its journal with the outcome record, its QEMU, its stream and its timers. The decision is
@@ -409,9 +411,14 @@ export class Incoming {
 
   /** The event has no reason, and QEMU ends: it is in its log. */
   async #explainFailure(guest: Guest): Promise<void> {
-    const tail = (await guest.logTail()).trim();
-    const log = tail === '' ? '' : `; its log ends with: ${tail}`;
-    this.#failStream('stream-failed', `QEMU could not read the stream${log}`);
+    const said = await this.#saidBy(guest);
+    this.#failStream('stream-failed', `QEMU could not read the stream${said === '' ? '' : `; its log says: ${said}`}`);
+  }
+
+  /** What of its log, which goes on from one QEMU of a guest to the next, this one has written. */
+  async #saidBy(guest: Guest): Promise<string> {
+    const lines = (await guest.logTail()).split('\n');
+    return lines.filter((line) => line.slice(0, isoMsChars) >= this.journal.createdAt).join(' ');
   }
 
   #failStream(code: 'stream-failed' | 'stream-silent', detail: string): void {
@@ -560,9 +567,9 @@ export class Incoming {
   /** QEMU tells its log alone what it has against a certificate, and waits for another connection. It came before what gave the migration up. */
   async #explainHandshake(name: string): Promise<void> {
     if (this.#guest === null || !wantsTls(this.journal.flags) || this.live.value.phase !== 'prepare') return;
-    const tail = (await this.#guest.logTail()).trim();
-    if (tail === '' || this.#error?.code === 'stream-failed') return;
-    const detail = `The incoming migration of ${name} did not get through QEMU's TLS; its log ends with: ${tail}`;
+    const said = await this.#saidBy(this.#guest);
+    if (said === '' || this.#error?.code === 'stream-failed') return;
+    const detail = `The incoming migration of ${name} did not get through QEMU's TLS; its log says: ${said}`;
     const error = new VmferryError('stream-failed', detail, { side: 'destination' });
     if (this.#error !== null) error.suppress(this.#error, this.#context.clock.wall());
     this.#error = error;

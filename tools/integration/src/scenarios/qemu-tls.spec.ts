@@ -93,6 +93,21 @@ describe("QEMU's own TLS on the stream (threat 4)", () => {
     }));
 
   it.each([
+    ['source', 'S10', 'source'],
+    ['destination', 'D18', 'destination'],
+  ] as const)('a %s-agent that is killed at %s and comes back: no QEMU keeps a key', (app, point, guestOn) =>
+    inWorld(async (world) => {
+      const struck = app === 'source' ? world.here.source : world.there.destination;
+      await world.arm(struck, `${point}=kill`);
+      const run = migrate(world, { mode: 'p2p-direct', flags });
+      await struck.exited;
+      await struck.start();
+      await expectSettled(world, run, guestOn);
+      await expectNoCredentials(world);
+    }),
+  );
+
+  it.each([
     ['TUNNELLED', 422, 'invalid-argument'],
     ['OFFLINE', 422, 'invalid-argument'],
   ] as const)('TLS is refused beside %s, and by the check too', (flag, status, code) =>
