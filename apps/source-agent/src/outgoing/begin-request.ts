@@ -44,8 +44,7 @@ export function beginChecks(context: SourceContext, domain: Domain, body: BeginR
   const flags = () => flagsOf(domain, body);
   if (isOffline(body.flags ?? [])) return [() => refuseMigrating(domain), ...offlineChecks(context, domain, { flags, body })];
   return [
-    () => refuseWithoutRelay(context, flags()),
-    () => refuseWithoutTls(context, flags()),
+    () => refuseUnmetWay(context, flags()),
     () => refuseInactive(domain),
     () => refuseMigrating(domain),
     () => domain.refuseUndecided(),
@@ -61,13 +60,11 @@ function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
   return flags;
 }
 
-function refuseWithoutRelay({ relay, host }: SourceContext, flags: MigrationFlags): void {
-  if (!flags.has('TUNNELLED') || relay !== null) return;
-  throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
-}
-
-async function refuseWithoutTls({ migrateTls }: SourceContext, flags: MigrationFlags): Promise<void> {
+/** TUNNELLED and TLS are at odds, so that what one of them needs never hides what the other does. */
+async function refuseUnmetWay({ relay, host, migrateTls }: SourceContext, flags: MigrationFlags): Promise<void> {
   checkTls(flags);
+  if (flags.has('TUNNELLED') && relay === null)
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
   if (wantsTls(flags)) await migrateTls.credentials('client');
 }
 
