@@ -133,7 +133,9 @@ describe('Prepare is refused, and nothing is written', () => {
   it.each([
     [422, 'cookie-malformed', 'prepare', {}],
     [422, 'flag-unknown', 'prepare', { flags: ['X'] }],
-    [422, 'flag-unsupported', 'prepare', { flags: ['TLS'] }],
+    [422, 'flag-unsupported', 'prepare', { flags: ['POSTCOPY'] }],
+    [422, 'tls-unavailable', 'prepare', { flags: ['TLS'] }],
+    [422, 'invalid-argument', 'prepare', { uri: 'tcp:127.0.0.1' }],
     [422, 'invalid-argument', 'prepare', { flags: ['TUNNELLED'] }],
     [422, 'invalid-argument', 'prepare-tunnel', { flags: ['TUNNELLED'] }],
     [422, 'xml-malformed', 'prepare', { xml: '<' }],

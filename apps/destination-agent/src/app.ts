@@ -3,13 +3,14 @@ import { networkInterfaces } from 'node:os';
 import {
   type AgentOptions,
   eventRoutes,
+  featuresOf,
   MigrationMetrics,
   migrationReadRoutes,
   openHost,
   Peers,
   Protocols,
 } from '@vmferry/agent';
-import type { VersionReply } from '@vmferry/api';
+import { features, type VersionReply } from '@vmferry/api';
 import { RelayClient, SourceAgentClient } from '@vmferry/client';
 import { DocumentStore, type HostState } from '@vmferry/host-state';
 import type { Protocol } from '@vmferry/migration';
@@ -29,6 +30,7 @@ import type { DestinationContext } from './context.js';
 import { type IncomingJournal, incomingJournal } from './incoming/incoming-journal.js';
 import { Incomings, recordsMax } from './incoming/incomings.js';
 import { Listening } from './incoming/listening.js';
+import { MigrationPorts, type PortRange } from './incoming/migration-ports.js';
 import { tombstonesMax } from './incoming/tombstones.js';
 import { checkRoute } from './routes/check-route.js';
 import { recordRoutes } from './routes/record-routes.js';
@@ -40,6 +42,9 @@ export interface DestinationOptions extends AgentOptions {
   readonly attachTimeoutSeconds: number;
   readonly stallTimeoutSeconds: number;
   readonly protocols: readonly Protocol[];
+  readonly migrationPorts?: PortRange;
+  readonly migrationAddress?: string;
+  readonly insecureMigrationPorts?: boolean;
 }
 
 const packageVersion = '0.1.0';
@@ -59,11 +64,8 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     host: host.state.identity,
     publicUrl: () => publicUrl,
     protocols: new Protocols(options.protocols, host.locks),
-    listening: new Listening({
-      agent: listenAt.host,
-      relay: options.relay === undefined ? null : new URL(options.relay).hostname.replace(/^\[|\]$/g, ''),
-      addresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
-    }),
+    ...takersOf(options, listenAt.host, host.state.identity.hostName),
+    migrateTls: host.migrateTls,
     guestHost: host.guestHost,
     journals: recordsOf(host.state, log),
     arrivals: host.state.arrivals,
@@ -118,6 +120,20 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
 
 const askTimeoutMs = 5_000;
 
+/** Where the streams of this host are taken, and by whom. */
+function takersOf(options: DestinationOptions, agent: string, hostName: string): Pick<DestinationContext, 'listening' | 'ports'> {
+  const { relay, migrationAddress: qemu = agent, migrationPorts: range = null, insecureMigrationPorts = false } = options;
+  return {
+    listening: new Listening({
+      agent,
+      relay: relay === undefined ? null : new URL(relay).hostname.replace(/^\[|\]$/g, ''),
+      qemu,
+      addresses: () => Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+    }),
+    ports: new MigrationPorts({ range, address: qemu, insecure: insecureMigrationPorts, hostName }),
+  };
+}
+
 function recordsOf({ folders }: HostState, log: Log): DocumentStore<IncomingJournal> {
   return new DocumentStore({
     dir: folders.migrations,
@@ -134,7 +150,9 @@ async function availableMemoryBytes(): Promise<number> {
   return Number(kib) * 1_024;
 }
 
-function versionOf({ host, relay, protocols }: DestinationContext): VersionReply {
-  const features = ['outcome-record', 'direct', ...(relay === null ? [] : ['tunnelled', 'parallel'])];
-  return { app: 'destination-agent', version: packageVersion, protocols: [...protocols.offered], features, ...host };
+function versionOf({ host, protocols, ports, ...context }: DestinationContext): VersionReply {
+  const tcp = ports.offered ? [features.tcp, ...(ports.insecure ? [features.tcpInsecure] : [])] : [];
+  const parallel = context.relay === null ? [] : [features.parallel];
+  const own = ['outcome-record', 'direct', ...featuresOf(context), ...parallel, ...tcp];
+  return { app: 'destination-agent', version: packageVersion, protocols: [...protocols.offered], features: own, ...host };
 }

@@ -1,4 +1,4 @@
-import type { LifecycleEvents, MigrationMetrics, Protocols } from '@vmferry/agent';
+import type { LifecycleEvents, MigrateTls, MigrationMetrics, Protocols } from '@vmferry/agent';
 import type { Auditor } from '@vmferry/audit';
 import type { RelayClient, SourceAgentClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
@@ -8,6 +8,7 @@ import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { ControlSessions, Log } from '@vmferry/service';
 import type { IncomingJournal } from './incoming/incoming-journal.js';
 import type { Listening } from './incoming/listening.js';
+import type { MigrationPorts } from './incoming/migration-ports.js';
 
 /** The agent's own timers, all in milliseconds (qemu-behaviour: TCP and QEMU tell nobody of a silent stream). */
 interface Timers {
@@ -31,6 +32,10 @@ export interface DestinationContext {
   /** The protocols whose steps this agent takes. */
   readonly protocols: Protocols;
   readonly listening: Listening;
+  /** The ports that QEMUs of this host may listen on. */
+  readonly ports: MigrationPorts;
+  /** QEMU's own TLS, on this host. */
+  readonly migrateTls: MigrateTls;
   readonly guestHost: GuestHost;
   readonly journals: DocumentStore<IncomingJournal>;
   /** What of them is coming in, by the uuid of the guest; for the source-agent of this host. */

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 import '@vmferry/service/engine';
+import { isIP } from 'node:net';
 import { agentCommand, secondsOption } from '@vmferry/agent';
 import { type Protocol, protocols } from '@vmferry/migration';
 import { faultPointsFrom } from '@vmferry/seams';
 import { createLogger, runApp } from '@vmferry/service';
 import { InvalidArgumentError, Option } from 'commander';
 import { type DestinationOptions, startDestinationAgent } from './app.js';
+import type { PortRange } from './incoming/migration-ports.js';
 
 const command = agentCommand('destination-agent', 'Owns a domain while it is incoming: Prepare, Finish and the outcome record.')
   .addOption(
@@ -40,12 +42,43 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
       .argParser(protocolsOf)
       .default([...protocols], protocols.join()),
   )
+  .addOption(
+    new Option(
+      '--migration-ports <first-last>',
+      "ports that this host's QEMUs may listen on for guests that come by a tcp: URI, such as libvirt's 49152-49215; without it none listens",
+    )
+      .env('VMFERRY_MIGRATION_PORTS')
+      .argParser(portRangeOf),
+  )
+  .addOption(
+    new Option('--migration-address <address>', 'where they listen then (default: where this agent listens)')
+      .env('VMFERRY_MIGRATION_ADDRESS')
+      .argParser(addressOf),
+  )
+  .addOption(
+    new Option(
+      '--insecure-migration-ports',
+      'let them listen without TLS too: whoever connects first is taken for the source, so only where nobody else reaches the ports',
+    ).env('VMFERRY_INSECURE_MIGRATION_PORTS'),
+  )
   .action(async (options: DestinationOptions) => {
     const log = createLogger({ app: 'destination-agent', level: options.logLevel, hostName: options.hostName });
     await runApp(log, () => startDestinationAgent(options, faultPointsFrom(process.env.VMFERRY_FAULT), log));
   });
 
 await command.parseAsync();
+
+/** From 1024 on, for QEMU is not privileged; 1,000 ports at most. */
+function portRangeOf(text: string): PortRange {
+  const [, first = 0, last = 0] = (/^(\d{4,5})-(\d{4,5})$/.exec(text) ?? []).map(Number);
+  if (first >= 1_024 && first <= last && last <= 65_535 && last - first < 1_000) return { first, last };
+  throw new InvalidArgumentError('give FIRST-LAST, from 1024 to 65535, of 1000 ports at most');
+}
+
+function addressOf(text: string): string {
+  if (isIP(text) !== 0) return text;
+  throw new InvalidArgumentError('give an address of this host, or 0.0.0.0 or :: for all');
+}
 
 function protocolsOf(text: string): readonly Protocol[] {
   const wanted = text.split(',');

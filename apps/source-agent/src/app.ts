@@ -1,6 +1,7 @@
 import {
   type AgentOptions,
   eventRoutes,
+  featuresOf,
   MigrationMetrics,
   migrationReadRoutes,
   openHost,
@@ -68,6 +69,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     metrics: new MigrationMetrics(metrics, 'source', () => outgoings.list()),
     relay:
       options.relay === undefined ? null : new RelayClient(options.relay, { ...peers.own, tls: openTlsIdentity(options, log) }),
+    migrateTls: host.migrateTls,
     destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
     ...incomingOf(host.state, report),
     departures: new Map(),
@@ -145,7 +147,7 @@ function incomingOf({ folders, arrivals }: HostState, report: Report): Pick<Sour
   return { arrivals, incomingRecord };
 }
 
-function versionOf({ host, relay, protocols: { offered } }: SourceContext): VersionReply {
-  const features = ['peer-to-peer', 'managed', 'change-protection', ...(relay === null ? [] : ['tunnelled'])];
-  return { app: 'source-agent', version: packageVersion, protocols: [...offered], features, ...host };
+function versionOf({ host, protocols: { offered }, ...context }: SourceContext): VersionReply {
+  const own = ['peer-to-peer', 'managed', 'change-protection', ...featuresOf(context)];
+  return { app: 'source-agent', version: packageVersion, protocols: [...offered], features: own, ...host };
 }

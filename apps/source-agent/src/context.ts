@@ -1,4 +1,4 @@
-import type { LifecycleEvents, MigrationMetrics, Peers, Protocols } from '@vmferry/agent';
+import type { LifecycleEvents, MigrateTls, MigrationMetrics, Peers, Protocols } from '@vmferry/agent';
 import type { Auditor } from '@vmferry/audit';
 import type { DestinationAgentClient, RelayClient } from '@vmferry/client';
 import type { GuestHost } from '@vmferry/guest';
@@ -42,6 +42,8 @@ export interface SourceContext {
   readonly metrics: MigrationMetrics;
   /** The relay of this host; null when tunnelled migrations are not offered. */
   readonly relay: RelayClient | null;
+  /** QEMU's own TLS, on this host. */
+  readonly migrateTls: MigrateTls;
   readonly destinationAgent: (url: string) => DestinationAgentClient;
   /** By which migration a guest is coming in to this host. */
   readonly arrivals: Arrivals;

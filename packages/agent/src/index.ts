@@ -1,6 +1,8 @@
 export { blockerOf } from './check-finding.js';
 export { eventRoutes } from './events/event-routes.js';
 export { type EventDomain, LifecycleEvents } from './events/lifecycle-events.js';
+export { featuresOf } from './features.js';
+export { MigrateTls } from './migrate-tls.js';
 export { MigrationMetrics } from './migration-metrics.js';
 export { migrationReadRoutes } from './migration-read-routes.js';
 export { type OpenHost, openHost } from './open-host.js';

@@ -10,6 +10,7 @@ import { checkRuntimeDir, type Log } from '@vmferry/service';
 import { CapabilityCache } from './capability-cache.js';
 import { EventLog } from './events/event-log.js';
 import { LifecycleEvents } from './events/lifecycle-events.js';
+import { MigrateTls } from './migrate-tls.js';
 import { type AgentOptions, parseUser } from './options.js';
 
 /** A host as one of its agents has opened it. */
@@ -20,6 +21,7 @@ export interface OpenHost {
   readonly locks: LockDriver;
   readonly auditor: Auditor;
   readonly events: LifecycleEvents;
+  readonly migrateTls: MigrateTls;
   close(): Promise<void>;
 }
 
@@ -74,6 +76,12 @@ export async function openHost(
     locks,
     auditor,
     events,
+    migrateTls: new MigrateTls({
+      dir: options.migrateTlsDir,
+      qemuUser: security.user,
+      hostName: state.identity.hostName,
+      clock,
+    }),
     async close() {
       await auditor.close();
       kept.close();

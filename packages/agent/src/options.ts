@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { getuid } from 'node:process';
 import { VmferryError } from '@vmferry/errors';
 import { exitUsage, type LogLevel, logLevels } from '@vmferry/service';
@@ -19,6 +20,7 @@ export interface AgentOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
+  readonly migrateTlsDir?: string;
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly imageRoot: string[];
@@ -62,6 +64,12 @@ export function agentCommand(name: string, description: string): Command {
     .addOption(option('--tls-cert <file>', 'PEM; what this agent shows a relay at https://'))
     .addOption(option('--tls-key <file>', 'the key of --tls-cert'))
     .addOption(option('--tls-ca <file>', 'who signs the certificate of the relay'))
+    .addOption(
+      option(
+        '--migrate-tls-dir <dir>',
+        "certificates of this host's QEMUs, for migrations with the flag TLS: ca-cert.pem, and server- and client- each with -cert.pem and -key.pem; readable for --qemu-user",
+      ).argParser((text: string) => resolve(text)),
+    )
     .addOption(option('--emulator <path>', 'the QEMU of this host'))
     .addOption(
       option('--qemu-user <uid:gid>', 'whom QEMU runs as when the agent is root').default(isRoot ? qemuUserDefault : undefined),

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parseTcpUri } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { AgentOptions } from './options.js';
 
@@ -51,7 +52,11 @@ export class Peers {
   }
 }
 
-const hostOf = (url: string): string => new URL(url).hostname;
+/** In one spelling, so that two can be compared; a `tcp:` URI is no URL that a parser takes apart. */
+function hostOf(url: string): string {
+  const tcp = parseTcpUri(url);
+  return new URL(typeof tcp === 'string' ? url : `http://${tcp.host}`).hostname;
+}
 
 function originOf(url: string): string {
   if (!URL.canParse(url)) throw new VmferryError('invalid-argument', `"${url.slice(0, 200)}" is no URL of a peer.`);

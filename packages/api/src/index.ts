@@ -1,3 +1,4 @@
+export { isRefusedAddress } from './addresses.js';
 export * from './check.js';
 export * from './common.js';
 export * from './domain.js';
@@ -8,6 +9,7 @@ export * from './migration.js';
 export * from './session.js';
 export * from './steps.js';
 export * from './stream.js';
+export * from './tcp-uri.js';
 export * from './timeouts.js';
 export * from './urls.js';
 export * from './version.js';

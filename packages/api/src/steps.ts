@@ -15,7 +15,7 @@ import {
 import { limits } from './limits.js';
 import { migrationState } from './migration.js';
 import { migrationTimeouts } from './timeouts.js';
-import { ipAddress, migrationUri, streamUri } from './urls.js';
+import { ipAddress, migrationUri, performUri } from './urls.js';
 import { z } from './z.js';
 
 /*
@@ -66,7 +66,7 @@ const prepareFields = {
   xml: domainXml,
   /** How the source is to reach this host for the stream (S32). */
   uri: migrationUri.optional(),
-  /** The address that the stream is taken at. QEMU never listens, so it is one that the agent, or its relay, listens on already. */
+  /** The address that the stream is taken at: one that the agent, or its relay, listens on already; with `tcp:`, one for QEMU to listen on. */
   listenAddress: ipAddress.optional(),
   session,
 };
@@ -78,7 +78,7 @@ export const prepareReply = z
   .object({
     cookie: cookieText,
     /** Where the stream goes in direct mode; a tunnel's way is in the cookie alone. */
-    uri: streamUri.nullable(),
+    uri: performUri.nullable(),
   })
   .openapi('PrepareReply');
 export type PrepareReply = z.infer<typeof prepareReply>;
@@ -88,7 +88,7 @@ export const performRequest = z
     nonce,
     cookie: cookieText,
     /** S32: the stream's address in direct mode, as Prepare gave it. */
-    uri: streamUri.optional(),
+    uri: performUri.optional(),
     flags: flagNames.default([]),
     destinationName: domainName.optional(),
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
@@ -128,7 +128,7 @@ export const perform2Request = z
     domain: domainRef,
     /** Prepare2's: it names the record and the stream. */
     cookie: cookieText,
-    uri: streamUri.optional(),
+    uri: performUri.optional(),
     flags: flagNames.default([]),
     destinationName: domainName.optional(),
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),

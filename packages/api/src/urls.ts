@@ -1,5 +1,6 @@
-import { BlockList, isIP } from 'node:net';
+import { type Parts, partsOf } from './addresses.js';
 import { limits } from './limits.js';
+import { isTcp, parseTcpUri } from './tcp-uri.js';
 import { z } from './z.js';
 
 /*
@@ -7,83 +8,60 @@ import { z } from './z.js';
  * the stream's URI is where the memory goes, libvirt's uri. Both come from callers, and this host connects to them (threats, row 6).
  */
 
-/** Where no other host of a migration is: unspecified, link-local with the metadata of clouds, multicast, reserved. */
-const refusedV4 = listOf('ipv4', ['0.0.0.0/8', '169.254.0.0/16', '100.100.100.200/32', '192.0.0.192/32', '224.0.0.0/3']);
-/** The same, and an IPv4 address that is dressed as IPv6. Apart from the other list, because a mapped address is looked up in both. */
-const refusedV6 = listOf('ipv6', ['::/128', '::ffff:0:0/96', '64:ff9b::/96', 'fd00:ec2::/32', 'fe80::/10', 'ff00::/8']);
-
-function listOf(family: 'ipv4' | 'ipv6', subnets: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const subnet of subnets) {
-    const [net = '', prefix] = subnet.split('/');
-    list.addSubnet(net, Number(prefix), family);
-  }
-  return list;
-}
-
-/** Whether nobody connects to this IP address, given without brackets, whatever name led to it. */
-export function isRefusedAddress(address: string): boolean {
-  switch (isIP(address)) {
-    case 4:
-      return refusedV4.check(address, 'ipv4');
-    case 6:
-      return refusedV6.check(address, 'ipv6');
-    default:
-      return false;
-  }
-}
-
-interface Parts {
-  readonly scheme: string;
-  readonly host: string;
-  /** As it is written; undefined when the scheme's own is meant. */
-  readonly port: string | undefined;
-  readonly path: string;
-}
-
-const plainUrl =
-  /^(https?):\/\/(\[[0-9A-Fa-f:]{2,39}\]|[0-9A-Za-z](?:[0-9A-Za-z_.-]{0,251}[0-9A-Za-z])?)(?::([1-9][0-9]{0,4}))?((?:\/[0-9A-Za-z_~.-]*)*)$/;
-
-/**
- * Reads a URL that means what it says: no credentials, query, fragment or escapes, and a host that no reader would understand otherwise
- * (`127.1`, `0x7f000001`). What is wrong is told in words; nothing is repaired.
- */
-function partsOf(text: string): Parts | string {
-  const [, scheme = '', host = '', port, path = ''] = plainUrl.exec(text) ?? [];
-  if (scheme === '' || !URL.canParse(text)) return 'give http://HOST or http://HOST:PORT, without credentials, query or escapes';
-  const url = new URL(text);
-  const isLiteral = host.startsWith('[');
-  if (!isLiteral && url.hostname !== host.toLowerCase()) return 'the host is an address in another spelling; write it plainly';
-  if (url.pathname !== (path === '' ? '/' : path)) return 'the path has segments of dots';
-  if (isRefusedAddress(url.hostname.replace(/^\[|\]$/g, ''))) return 'the host is an address that no other host has';
-  return { scheme, host, port, path };
-}
-
-function urlSchema(accept: (parts: Parts) => string | null) {
+function addressSchema(faultOf: (text: string) => string | null) {
   return z
     .string()
     .max(limits.urlCharsMax)
     .superRefine((text, context) => {
-      const parts = partsOf(text);
-      const fault = typeof parts === 'string' ? parts : accept(parts);
+      const fault = faultOf(text);
       if (fault !== null) context.addIssue({ code: 'custom', message: fault });
     });
 }
+
+function urlSchema(accept: (parts: Parts) => string | null) {
+  return addressSchema(urlFault(accept));
+}
+
+const urlFault = (accept: (parts: Parts) => string | null) => (text: string) => {
+  const parts = partsOf(text);
+  return typeof parts === 'string' ? parts : accept(parts);
+};
 
 /** The base URL of an agent; an app behind a proxy may have a path before its `/v1`. */
 export const agentUrl = urlSchema(({ path }) =>
   /\/v1(\/|$)/.test(path) ? "this is the address of a resource or of a stream; give the agent's base URL" : null,
 );
 
-/** How the source is to reach the destination for the stream: another network's name for the same agent or relay. */
-export const migrationUri = urlSchema(({ path }) =>
+const otherName = urlFault(({ path }) =>
   path === '' ? null : 'give HOST or HOST:PORT alone; Prepare adds the path of its stream',
 );
 
-/** The full address of a stream, as Prepare made it. */
-export const streamUri = urlSchema(({ path }) =>
+/**
+ * How the source is to reach the destination for the stream: another network's name for the same agent or relay, or `tcp:HOST[:PORT]` for a
+ * port that QEMU itself is to listen on there.
+ */
+export const migrationUri = addressSchema((text) => (isTcp(text) ? tcpFault(text) : otherName(text)));
+
+const streamFault = urlFault(({ path }) =>
   /\/v1\/.+/.test(path) ? null : 'this names no stream; give the uri that Prepare answered',
 );
+
+/** The full address of a stream that an agent or a relay takes, as Prepare made it. */
+export const streamUri = addressSchema(streamFault);
+
+/** The same, or `tcp:HOST:PORT`, where QEMU listens. */
+export const performUri = addressSchema((text) => (isTcp(text) ? portFault(text) : streamFault(text)));
+
+function tcpFault(text: string): string | null {
+  const tcp = parseTcpUri(text);
+  return typeof tcp === 'string' ? tcp : null;
+}
+
+function portFault(text: string): string | null {
+  const tcp = parseTcpUri(text);
+  if (typeof tcp === 'string') return tcp;
+  return tcp.port === null ? 'this names no port; give the uri that Prepare answered' : null;
+}
 
 /**
  * The address of a stream under the name and port of a `migrationUri`; its own port when that names none. Whether it speaks TLS is the

@@ -1,13 +1,14 @@
 import { lookup as systemLookup } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
-import type { LookupFunction, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { channelHeader, isRefusedAddress, migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
 import { fromProblem, VmferryError } from '@vmferry/errors';
 import { takeHandle } from '@vmferry/posix';
 import { type Clock, systemClock } from '@vmferry/seams';
 import { certificateFault, refused, rolesOf, type TlsPem, tlsSettings } from '@vmferry/tls';
+import { guarded, refusedAddress } from './guarded-lookup.js';
 
 export interface OpenStreamOptions {
   /** Where a relay or a destination-agent takes the stream (`attachUrl`, or Prepare's `uri`). https only with `tls`, and http only without it. */
@@ -86,23 +87,6 @@ function refusedScheme(url: URL, tls: TlsPem | null): VmferryError {
   const [wanted, why] = tls === null ? ['http', 'without a certificate'] : ['https', 'with a certificate'];
   const detail = `A stream is opened over ${wanted} ${why}, not over ${url.protocol.slice(0, -1)}: ${url.host}.`;
   return new VmferryError('invalid-argument', detail);
-}
-
-function guarded(lookup: typeof systemLookup): LookupFunction {
-  return (hostname, options, answer) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      const refused = addresses?.find(({ address }) => isRefusedAddress(address));
-      const [first] = addresses ?? [];
-      if (error !== null || first === undefined) answer(error ?? new Error(`${hostname} has no address`), '', 4);
-      else if (refused !== undefined) answer(refusedAddress(`${hostname} (${refused.address})`), '', 4);
-      else if (options.all === true) answer(null, addresses);
-      else answer(null, first.address, first.family);
-    });
-  };
-}
-
-function refusedAddress(host: string): VmferryError {
-  return new VmferryError('invalid-argument', `A stream is not opened to ${host}: no other host has such an address.`);
 }
 
 function upgradeHeaders({ ticket, migrationId, channel }: OpenStreamOptions): http.OutgoingHttpHeaders {

@@ -61,11 +61,11 @@ function readStream(own: XmlElement): CookieStream | undefined {
   const stream = onlyChild(own, 'stream');
   if (stream === undefined) return undefined;
   const url = checkField('vmferry stream url', attribute(stream, 'url'));
-  const ticket = checkField('vmferry stream ticket', attribute(stream, 'ticket'));
+  const ticket = attribute(stream, 'ticket');
   const channels = attribute(stream, 'channels');
   return {
     url,
-    ticket,
+    ticket: url.startsWith('tcp:') && ticket === undefined ? null : checkField('vmferry stream ticket', ticket),
     ...(channels === undefined ? {} : { channels: Number(checkField('vmferry stream channels', channels)) }),
   };
 }

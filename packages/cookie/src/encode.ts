@@ -71,7 +71,7 @@ function vmferryElement(own: CookieOfVmferry): XmlElement {
     ...optional(own.stream, ({ url, ticket, channels }) =>
       element('stream', {
         url: checkField('vmferry stream url', url),
-        ticket: checkField('vmferry stream ticket', ticket),
+        ...(ticket === null ? {} : { ticket: checkField('vmferry stream ticket', ticket) }),
         ...(channels === undefined ? {} : { channels: checkField('vmferry stream channels', String(channels)) }),
       }),
     ),

@@ -22,7 +22,7 @@ const patterns = {
   'vmferry permit': /^[0-9a-f]{32}$/,
   'vmferry peer url': /^https?:\/\/[^\s@]{1,500}$/u,
   'vmferry peer storeId': /^[0-9a-f]{32}$/,
-  'vmferry stream url': /^https?:\/\/[^\s@]{1,500}$/u,
+  'vmferry stream url': /^(https?:\/\/|tcp:)[^\s@]{1,500}$/u,
   'vmferry stream ticket': /^[A-Za-z0-9_-]{32,128}$/,
   'vmferry stream channels': /^([1-9]|1[0-6])$/,
   'vmferry leases': text(8192),

@@ -50,7 +50,7 @@ export interface CookieOfVmferry {
   readonly permit?: string;
   /** Where the sender's peer endpoint is, and which store answers there. */
   readonly peer?: CookiePeer;
-  /** The waiting stream of a tunnelled migration. The ticket is a secret. */
+  /** The waiting stream. */
   readonly stream?: CookieStream;
   /** The lock state after the destination has taken the leases. */
   readonly leases?: string;
@@ -63,8 +63,10 @@ export interface CookiePeer {
 }
 
 export interface CookieStream {
+  /** Where an agent or a relay takes it, over http or https; `tcp:HOST:PORT` where QEMU itself listens. */
   readonly url: string;
-  readonly ticket: string;
+  /** A secret; null where QEMU listens, which asks for none. */
+  readonly ticket: string | null;
   /** Of a parallel migration, 1 to 16: how many channels the family of streams has beside its main one. The ticket is the family's. */
   readonly channels?: number;
 }

@@ -35,6 +35,8 @@ export const errorCodes = {
   'unauthenticated': row(401, INVALID, false, 'No valid credentials were given'),
   'forbidden': row(403, INVALID, false, 'These credentials do not allow this'),
   'certificate-refused': row(403, INVALID, false, 'The certificate of the other side is not accepted'),
+  'tls-unavailable': row(422, UNSUPPORTED, false, 'The TLS that was asked for cannot be had'),
+  'insecure-refused': row(403, INVALID, false, 'The stream would be open to anybody, and that is not permitted'),
   'not-found': row(404, INVALID_ARG, false, 'There is no such resource'),
   'method-not-allowed': row(405, INVALID_ARG, false, 'The resource does not have this method'),
   'body-too-large': row(413, INVALID_ARG, false, 'The body is over its limit'),
@@ -94,6 +96,7 @@ export const errorCodes = {
   'stream-silent': row(504, TIMEOUT, false, 'The migration stream stayed silent'),
   'stream-not-found': row(404, INVALID_ARG, false, 'There is no such stream'),
   'stream-over': row(409, INVALID, false, 'The stream has ended'),
+  'port-busy': row(409, INVALID, true, 'No migration port is free'),
   'session-not-found': row(404, INVALID, false, 'There is no such control session'),
   'session-lost': row(409, FAILED, false, 'The control session of the migration ended'),
 

@@ -3,6 +3,7 @@ import type { DomainDefinition } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { killProcess, logTail, waitForExit } from '@vmferry/hypervisor';
+import { tcpSilentMsOf } from '@vmferry/posix';
 import type { QmpClient } from '@vmferry/qmp';
 import { labelledDomain } from '@vmferry/security-label';
 import type { GuestHost } from './guest-host.js';
@@ -45,6 +46,14 @@ export class Guest {
 
   get alive(): boolean {
     return this.#alive;
+  }
+
+  /**
+   * How long nothing has come over the TCP connections that QEMU alone has at this port of the host, in milliseconds; null when it has none.
+   * Throws `system-call-failed` where this agent may not look into its QEMU.
+   */
+  tcpSilentMs(port: number): number | null {
+    return tcpSilentMsOf(this.#status.process.pid, port);
   }
 
   /** Writes the changed status document; it is in force only once it is durable. One at a time, each on top of the one before. */

@@ -8,6 +8,7 @@ export {
   cancelMigration,
   enableMigrationCapabilities,
   incomingFromFd,
+  incomingFromPort,
   incomingFromSocket,
   isLoaded,
   isTerminal,
@@ -24,6 +25,7 @@ export {
   setMigrationLimits,
   type TerminalMigrationStatus,
 } from './migration.js';
+export { clearMigrationTls, type MigrationTls, setMigrationTls } from './migration-tls.js';
 export { type Capabilities, emulatorDefault, probe } from './probe.js';
 export {
   identityOf,

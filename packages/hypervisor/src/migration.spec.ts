@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { Socket } from 'node:net';
+import { type AddressInfo, createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { closeFd, socketpair } from '@vmferry/posix';
 import type { QmpClient } from '@vmferry/qmp';
@@ -9,6 +9,7 @@ import {
   cancelMigration,
   enableMigrationCapabilities,
   incomingFromFd,
+  incomingFromPort,
   incomingFromSocket,
   isLoaded,
   migrateToFd,
@@ -17,6 +18,7 @@ import {
   prepareMigration,
   setMigrationLimits,
 } from './migration.js';
+import { clearMigrationTls, setMigrationTls } from './migration-tls.js';
 import { killProcess, type ProcessIdentity } from './process-identity.js';
 import { bareArgv, connectForTest, launchForTest, runtimeFolder } from './spec-helper.js';
 
@@ -43,7 +45,7 @@ async function pair(): Promise<{ source: Guest; destination: Guest; sourceFd: nu
 
 test('a guest moves over a pair of sockets: completed means loaded, and only cont runs it', async () => {
   const { source, destination, sourceFd, destinationFd } = await pair();
-  await prepareMigration(source.qmp, { downtimeLimitMs: 10 });
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10, tls: null });
   expect(await isLoaded(destination.qmp)).toBe(false);
   const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
   const stopped = source.qmp.waitFor('STOP', undefined, { deadlineMs: 30_000 });
@@ -66,7 +68,7 @@ test('a guest moves over a pair of sockets: completed means loaded, and only con
 
 test('a cancel while streaming ends in cancelled, and the source runs on', async () => {
   const { source, destination, sourceFd, destinationFd } = await pair();
-  await prepareMigration(source.qmp, { downtimeLimitMs: 10, bandwidthBytesPerSec: 4096 });
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10, tls: null, bandwidthBytesPerSec: 4096 });
   const active = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'active', { deadlineMs: 30_000 });
   await incomingFromFd(destination.qmp, destinationFd, 'migrate');
   await migrateToFd(source.qmp, sourceFd, 'migrate');
@@ -83,7 +85,7 @@ test('a cancel while streaming ends in cancelled, and the source runs on', async
 test('a cancel of nothing is none, and one after the end says how it ended', async () => {
   const { source, destination, sourceFd, destinationFd } = await pair();
   expect(await cancelMigration(source.qmp)).toBe('none');
-  await prepareMigration(source.qmp, { downtimeLimitMs: 300 });
+  await prepareMigration(source.qmp, { downtimeLimitMs: 300, tls: null });
   const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
   await incomingFromFd(destination.qmp, destinationFd, 'migrate');
   await migrateToFd(source.qmp, sourceFd, 'migrate');
@@ -95,7 +97,7 @@ test('a cancel of nothing is none, and one after the end says how it ended', asy
 
 test('a destination that is killed makes the source fail with a reason and run on (C)', async () => {
   const { source, destination, sourceFd, destinationFd } = await pair();
-  await prepareMigration(source.qmp, { downtimeLimitMs: 10, bandwidthBytesPerSec: 4096 });
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10, tls: null, bandwidthBytesPerSec: 4096 });
   const failed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'failed', { deadlineMs: 30_000 });
   await incomingFromFd(destination.qmp, destinationFd, 'migrate');
   await migrateToFd(source.qmp, sourceFd, 'migrate');
@@ -152,7 +154,7 @@ test('multifd moves a guest over a socket of its own and further ones; a capabil
     (await qmp.execute('query-migrate-capabilities', {})).find(({ capability }) => capability === 'multifd')?.state;
   const path = join(runtimeFolder(), 'in.mig');
   await enableMigrationCapabilities(destination.qmp, 2);
-  await prepareMigration(source.qmp, { downtimeLimitMs: 10, channels: 2 });
+  await prepareMigration(source.qmp, { downtimeLimitMs: 10, tls: null, channels: 2 });
   expect([await multifdOf(source), await multifdOf(destination)]).toEqual([true, true]);
   expect((await source.qmp.execute('query-migrate-parameters', {}))['multifd-channels']).toBe(2);
   const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
@@ -161,7 +163,7 @@ test('multifd moves a guest over a socket of its own and further ones; a capabil
   await completed;
   expect(await isLoaded(destination.qmp)).toBe(true);
   expect(existsSync(path)).toBe(false);
-  await prepareMigration(destination.qmp, { downtimeLimitMs: 10 });
+  await prepareMigration(destination.qmp, { downtimeLimitMs: 10, tls: null });
   expect([await multifdOf(source), await multifdOf(destination)]).toEqual([true, false]);
 });
 
@@ -170,4 +172,38 @@ test.each(['relative', '', `/${'x'.repeat(107)}`])('threat 7: no migration goes 
   await expect(migrateToSocket(source.qmp, path)).rejects.toMatchObject({
     code: expect.stringMatching(/internal|invalid-argument/),
   });
+});
+
+test('a QEMU that waits listens where it is told; a port that is taken is told by name, and another one may follow', async () => {
+  const { qmp } = await startGuest('d', '-incoming', 'defer');
+  const servers = [createServer(), createServer()];
+  const listening = async (server = createServer()) => {
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return (server.address() as AddressInfo).port; // A TCP server that listens has one.
+  };
+  const [taken, free] = [await listening(servers[0]), await listening(servers[1])];
+  onTestFinished(() => void servers[0]?.close());
+  servers[1]?.close();
+  await expect(incomingFromPort(qmp, '127.0.0.1', taken)).rejects.toMatchObject({ code: 'port-busy' });
+  await incomingFromPort(qmp, '127.0.0.1', free);
+  const socket = new Socket().connect(free, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.destroy();
+});
+
+test.each(['exec:true', '127.0.0.1,to=9', 'a b', ''])('threat 7: QEMU is not told to listen on %j', async (address) => {
+  await expect(incomingFromPort({} as QmpClient, address, 49_152)).rejects.toMatchObject({ code: 'internal' });
+});
+
+test('QEMU says what is wrong with its certificates, and nothing of them stays', async () => {
+  const { qmp } = await startGuest('s');
+  const dir = runtimeFolder();
+  for (const endpoint of ['client', 'server'] as const)
+    await expect(setMigrationTls(qmp, { endpoint, dir })).rejects.toMatchObject({
+      code: 'tls-unavailable',
+      message: expect.stringMatching(/ca-cert\.pem/),
+    });
+  await clearMigrationTls(qmp);
+  await setMigrationTls(qmp, null);
+  expect(await qmp.execute('query-migrate-parameters', {})).toMatchObject({ 'tls-creds': '', 'tls-hostname': '' });
 });

@@ -1,7 +1,9 @@
+import { isIP } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
 import { checkUnixSocketPath } from '@vmferry/posix';
 import type { MigrationInfo, MigrationStatus as QemuMigrationStatus, QmpClient } from '@vmferry/qmp';
+import { type MigrationTls, setMigrationTls } from './migration-tls.js';
 
 export interface MigrationLimits {
   /** 1 to 2^40. */
@@ -45,12 +47,17 @@ export async function enableMigrationCapabilities(qmp: QmpClient, channels: numb
 /** Readies the QEMU of a source. Without a bandwidth the migration takes what it gets. */
 export async function prepareMigration(
   qmp: QmpClient,
-  { channels = null, ...o }: MigrationLimits & { readonly downtimeLimitMs: number; readonly channels?: number | null },
+  {
+    tls,
+    channels = null,
+    ...limits
+  }: MigrationLimits & { readonly downtimeLimitMs: number; readonly tls: MigrationTls | null; readonly channels?: number | null },
 ): Promise<void> {
   // QEMU takes the commands of one monitor in their order; none of these waits for the answer of another.
   await Promise.all([
     enableMigrationCapabilities(qmp, channels),
-    setMigrationLimits(qmp, { bandwidthBytesPerSec: bandwidthBytesPerSecMax, ...o }),
+    setMigrationLimits(qmp, { bandwidthBytesPerSec: bandwidthBytesPerSecMax, ...limits }),
+    setMigrationTls(qmp, tls),
   ]);
 }
 
@@ -122,7 +129,6 @@ export async function incomingFromSocket(qmp: QmpClient, path: string): Promise<
   await qmp.execute('migrate-incoming', { uri: unixUri(path) });
 }
 
-/** This and the next are the only places that make a migration URI, and only of these forms: QEMU runs commands for others (threats, row 7). */
 function unixUri(path: string): string {
   checkUnixSocketPath(path);
   if (!isAbsolute(path))
@@ -130,6 +136,26 @@ function unixUri(path: string): string {
   return `unix:${path}`;
 }
 
+/**
+ * Lets a QEMU that was started with `-incoming defer` listen for its guest. Throws `port-busy` when the port is taken: it may be told another one
+ * then.
+ */
+export async function incomingFromPort(qmp: QmpClient, address: string, port: number): Promise<void> {
+  const isHost = isIP(address) !== 0 || /^[0-9A-Za-z.-]{1,255}$/.test(address);
+  if (!isHost || !Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new VmferryError('internal', `QEMU cannot listen on ${JSON.stringify(address)}, port ${port}.`);
+  const host = address.includes(':') ? `[${address}]` : address;
+  try {
+    await qmp.execute('migrate-incoming', { uri: `tcp:${host}:${port}` });
+  } catch (thrown) {
+    if (!VmferryError.is(thrown, 'monitor-failed') || !String(thrown.data.desc).includes('Address already in use')) throw thrown;
+    throw new VmferryError('port-busy', `The migration port ${port} on ${address} is taken by something else.`, {
+      cause: thrown,
+    });
+  }
+}
+
+/** Here and above, in three places, all migration URIs are made, and only of these forms: QEMU runs commands for others (threats, row 7). */
 async function withNamedFd(qmp: QmpClient, fd: number, name: string, act: (uri: string) => Promise<void>): Promise<void> {
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) {
     throw new VmferryError('internal', `"${name}" cannot name a descriptor: use lower-case letters, digits and dashes.`);

@@ -38,6 +38,7 @@ export const supportedFlags = [
   'CHANGE_PROTECTION',
   'OFFLINE',
   'PARALLEL',
+  'TLS',
 ] as const satisfies readonly FlagName[];
 
 export type MigrationFlag = (typeof supportedFlags)[number];

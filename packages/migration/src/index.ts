@@ -55,3 +55,4 @@ export {
   wordOf,
 } from './source-machine.js';
 export { stepArguments } from './step-arguments.js';
+export { checkTls, wantsTls } from './tls-flag.js';

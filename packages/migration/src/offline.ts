@@ -29,6 +29,7 @@ export function checkOffline(flags: ReadonlySet<string> | readonly string[], wis
   const given = new Set(flags);
   if (given.has('TUNNELLED')) throw atOdds('/flags', 'nothing is sent that could go through a tunnel: leave TUNNELLED out');
   if (given.has('PARALLEL')) throw atOdds('/flags', 'nothing is sent that several channels could share: leave PARALLEL out');
+  if (given.has('TLS')) throw atOdds('/flags', 'nothing is sent that could be encrypted: leave TLS out');
   if (given.has('PAUSED')) throw atOdds('/flags', 'nothing runs that could be left paused: leave PAUSED out');
   if (!given.has('PERSIST_DEST'))
     throw atOdds(

@@ -10,6 +10,7 @@ export {
   setNonBlocking,
 } from './descriptors.js';
 export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from './errno.js';
+export { tcpSilentMsOf } from './foreign-sockets.js';
 export { descriptorOf, detachSocket, takeHandle } from './handles.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, giveSocket, type Owner } from './ownership.js';

@@ -46,6 +46,7 @@ interface Libc {
   poll(fds: Buffer, count: number, timeoutMs: number): number;
   eventfd(initial: number, flags: number): number;
   pidfdOpen(call: number, pid: number, flags: number): number;
+  pidfdGetfd(call: number, pidfd: number, fd: number, flags: number): number;
   pidfdSendSignal(call: number, pidfd: number, signal: number, info: null, flags: number): number;
 }
 
@@ -66,6 +67,7 @@ export const libc: Libc = {
   poll: library.func('poll', 'int', ['void *', 'ulong', 'int']),
   eventfd: library.func('eventfd', 'int', ['uint', 'int']),
   pidfdOpen: library.func('syscall', 'long', ['long', 'int', 'uint']),
+  pidfdGetfd: library.func('syscall', 'long', ['long', 'int', 'int', 'uint']),
   pidfdSendSignal: library.func('syscall', 'long', ['long', 'int', 'int', 'void *', 'uint']),
 };
 

@@ -33,7 +33,8 @@ export function readProc(path: string): string | null {
   return ifThere(path, (file) => readFileSync(file, 'utf8'));
 }
 
-function ifThere<T>(path: string, read: (path: string) => T): T | null {
+/** What is read there; null when there is no such path, or no such process any more. */
+export function ifThere<T>(path: string, read: (path: string) => T): T | null {
   try {
     return read(path);
   } catch (thrown) {

@@ -12,7 +12,11 @@ const SEARCH = 1;
  * Whether `user`, without any further groups, may do this with the path, by the mode bits (access control lists are not looked at). Throws
  * `label-failed` naming the first folder or file that is in the way.
  */
-export async function checkReach(path: string, user: Owner, need: 'read' | 'label' | 'create' | 'connect'): Promise<void> {
+export async function checkReach(
+  path: string,
+  user: Owner,
+  need: 'read' | 'read-secret' | 'label' | 'create' | 'connect',
+): Promise<void> {
   if (!isAbsolute(path) || normalize(path) !== path)
     throw failed(path, 'is not an absolute path without "." and ".."', 'Give the full path.');
   for (const folder of foldersAbove(path)) {
@@ -28,6 +32,10 @@ export async function checkReach(path: string, user: Owner, need: 'read' | 'labe
     case 'read':
       if (!permits(await look(path, stat), user, READ))
         throw failed(path, `cannot be read by ${who(user)}`, `Run "chmod o+r ${path}".`);
+      return;
+    case 'read-secret':
+      if (!permits(await look(path, stat), user, READ))
+        throw failed(path, `cannot be read by ${who(user)}`, `Run "chgrp ${user.gid} ${path}" and "chmod 0640 ${path}".`);
       return;
     case 'connect':
       if (!permits(await look(path, stat), user, WRITE))

@@ -7,6 +7,8 @@ import { cpuSecondsOfAll } from './process-time.js';
 import type { Rig, Way } from './rig.js';
 
 const bootDeadlineMs = 60_000;
+/** Outside of the range that the kernel hands out; on loopback, where nobody else is. */
+const ports = { migrationPorts: '24152-24215', insecureMigrationPorts: true } as const;
 
 /** Two hosts of vmferry, each with its three apps, and a guest that goes from one to the other and back. */
 export class AgentsRig implements Rig {
@@ -24,7 +26,7 @@ export class AgentsRig implements Rig {
 
   /** Starts the hosts in `folders` and boots the guest on the first; it is paused then. */
   static async start(folders: readonly [string, string], domain: string, xml: string, ticks: TickListener): Promise<AgentsRig> {
-    const [here, there] = folders.map((folder, index) => new Host({ name: `bench${index + 1}`, folder }));
+    const [here, there] = folders.map((folder, index) => new Host({ name: `bench${index + 1}`, folder, ...ports }));
     if (here === undefined || there === undefined) throw new Error('A migration needs two hosts.');
     const rig = new AgentsRig(here, there, domain, ticks);
     try {
@@ -41,8 +43,9 @@ export class AgentsRig implements Rig {
     return rig;
   }
 
-  way(name: string, flags: readonly string[]): Way {
-    return { name, rig: this, migrate: () => this.#migrate(flags) };
+  /** With a `tcp:` URI the destination's QEMU listens. */
+  way(name: string, flags: readonly string[], uri?: string): Way {
+    return { name, rig: this, migrate: () => this.#migrate({ flags: [...flags], ...(uri === undefined ? {} : { uri }) }) };
   }
 
   async wake(): Promise<void> {
@@ -84,9 +87,9 @@ export class AgentsRig implements Rig {
     for (const host of hosts) await host.stop();
   }
 
-  async #migrate(flags: readonly string[]): Promise<void> {
+  async #migrate(how: { readonly flags: string[]; readonly uri?: string }): Promise<void> {
     const client = this.#here.sourceClient();
-    const { id } = await client.migrate({ domain: this.#domain, destination: this.#there.destination.url, flags: [...flags] });
+    const { id } = await client.migrate({ domain: this.#domain, destination: this.#there.destination.url, ...how });
     for await (const { state, error } of client.watch(id)) {
       if (state === 'FAILED' || state === 'CANCELLED')
         throw new Error(`The migration ${id} is ${state}: ${error?.detail ?? 'no reason given'}`);

@@ -154,6 +154,21 @@ describe('what a command line asks of the agent', () => {
       },
     ],
     [
+      'migrate web http://b:7802 --detach --id m1 --live --tls --migrateuri tcp:b-fast:49152',
+      'POST',
+      '/v1/migrations',
+      {
+        ...{ id: 'm1', domain: 'web', destination: 'http://b:7802', uri: 'tcp:b-fast:49152' },
+        flags: ['LIVE', 'PEER2PEER', 'TLS'],
+      },
+    ],
+    [
+      'migrate web http://b:7802 --detach --id m1 --migrateuri tcp:b-fast',
+      'POST',
+      '/v1/migrations',
+      { id: 'm1', domain: 'web', destination: 'http://b:7802', flags: ['PEER2PEER'], uri: 'tcp:b-fast' },
+    ],
+    [
       'migrate web http://b:7802/ --detach --id m1',
       'POST',
       '/v1/migrations',
@@ -199,7 +214,10 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['migrate web http://b:7802 --timeout-suspend --timeout-action cancel'],
     ['migrate web http://b:7802 --dname a/b'],
     ['migrate web http://b:7802/v1/migrations/m1/stream'],
-    ['migrate web http://b:7802 --migrateuri tcp:b:49152'],
+    ['migrate web http://b:7802 --migrateuri tcp:b:0'],
+    ['migrate web http://b:7802 --migrateuri tcp:b:49152,to=9'],
+    ['migrate web http://b:7802 --tls --tunnelled'],
+    ['migrate web http://b:7802 --tls --offline --persistent'],
     ['migrate web http://b:7802 --migrateuri exec:true'],
     ['migrate web http://b:7802 --migrateuri http://b:7802/v1/migrations/m1/stream'],
     ['migrate web http://b:7802 --listen-address b'],

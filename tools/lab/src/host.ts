@@ -24,6 +24,11 @@ export interface HostOptions {
   readonly protocols?: 'v3' | 'v2';
   /** The certificates of its apps; with them its relay speaks TLS. */
   readonly certificates?: { readonly relay: TlsFiles; readonly agents: TlsFiles };
+  /** The folder with the certificates of its QEMUs. */
+  readonly migrateTlsDir?: string;
+  /** Ports that its QEMUs may listen on, as FIRST-LAST; and whether without TLS too. */
+  readonly migrationPorts?: string;
+  readonly insecureMigrationPorts?: boolean;
 }
 
 /** Faults of the first life of each app, as VMFERRY_FAULT takes them. */
@@ -52,6 +57,7 @@ export class Host {
       ...['--runtime-dir', this.runtimeDir],
       ...['--relay', this.relay.url],
       ...tlsArguments(options.certificates?.agents),
+      ...(options.migrateTlsDir === undefined ? [] : ['--migrate-tls-dir', options.migrateTlsDir]),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
       ...['--session-ttl-seconds', String(timers.sessionTtlSeconds), '--retry-ms', String(timers.retryMs)],
     ];
@@ -69,6 +75,8 @@ export class Host {
       ...['--attach-timeout-seconds', String(timers.attachTimeoutSeconds)],
       ...['--stall-timeout-seconds', String(timers.stallTimeoutSeconds)],
       ...(options.protocols === undefined ? [] : ['--protocols', options.protocols]),
+      ...(options.migrationPorts === undefined ? [] : ['--migration-ports', options.migrationPorts]),
+      ...(options.insecureMigrationPorts === true ? ['--insecure-migration-ports'] : []),
     ]);
   }
 

@@ -13,7 +13,7 @@ export type Entry =
       readonly 'meta-type': 'object';
       readonly name: string;
       readonly members: readonly Member[];
-      readonly variants?: readonly { readonly type: string }[];
+      readonly variants?: readonly { readonly case: string; readonly type: string }[];
     }
   | { readonly 'meta-type': 'enum'; readonly name: string; readonly values: readonly string[] }
   | { readonly 'meta-type': 'array'; readonly name: string; readonly 'element-type': string }

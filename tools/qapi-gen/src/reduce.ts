@@ -1,5 +1,5 @@
 import { type Entry, Introspection } from './introspection.js';
-import { commands, events, omitted, typeNames } from './selection.js';
+import { chosenVariants, commands, events, omitted, typeNames } from './selection.js';
 import type { Members, Shape, Subset, TypeRef } from './subset.js';
 
 /** QEMU's whole schema, reduced to what selection.ts names. The same schema gives the same subset. */
@@ -101,6 +101,7 @@ class TypeTable {
   #variantMembers(entry: Extract<Entry, { 'meta-type': 'object' }>, path: string, owners: readonly string[]): Members {
     const merged: Record<string, TypeRef> = {};
     for (const variant of entry.variants ?? []) {
+      if (owners.some((owner) => chosenVariants[owner]?.includes(variant.case) === false)) continue;
       for (const [key, type] of Object.entries(this.#members(variant.type, path, owners))) {
         const optional = `*${key.replace(/^\*/, '')}`;
         if (merged[optional] !== undefined && String(merged[optional]) !== String(type)) {

@@ -15,6 +15,8 @@ export const commands = [
   'migrate-set-capabilities',
   'migrate-set-parameters',
   'migrate_cancel',
+  'object-add',
+  'object-del',
   'qmp_capabilities',
   'query-balloon',
   'query-block',
@@ -138,3 +140,6 @@ export const omitted: ReadonlySet<string> = new Set([
   'migrate.blk',
   'migrate.inc',
 ]);
+
+/** Of a union with a variant for each kind of object that QEMU can make, those that are asked for. */
+export const chosenVariants: Readonly<Record<string, readonly string[]>> = { 'object-add': ['tls-creds-x509'] };

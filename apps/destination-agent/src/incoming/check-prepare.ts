@@ -7,7 +7,7 @@ import { isOffline } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 import { readBeginCookie } from './begin-cookie.js';
 import type { Incomings } from './incomings.js';
-import { readDefinition, readFlags, refuseDuplicate, refuseWithoutMultifd } from './prepare-request.js';
+import { readDefinition, readFlags, readTls, refuseDuplicate, refuseWithoutMultifd, tcpWishOf } from './prepare-request.js';
 
 /**
  * Looks at a Prepare by the same checks that Prepare makes, and at what its QEMU would need, and tells all that is in the way. Nothing
@@ -21,7 +21,13 @@ export async function checkPrepare(
   const findings = new Findings();
   const key = { id: body.id, nonce: body.nonce };
   const offline = isOffline(body.flags ?? []);
-  const flags = findings.of(() => readFlags(context, body, body.flags?.includes('TUNNELLED') === true ? 'tunnelled' : 'direct'));
+  const transport = body.flags?.includes('TUNNELLED') === true ? 'tunnelled' : 'direct';
+  const flags = findings.of(() => readFlags(context, body, transport));
+  if (flags !== undefined) {
+    const tcp = tcpWishOf(context, body);
+    await findings.later(async () => readTls(context, flags));
+    await findings.later(async () => tcp && context.ports.probe(tcp.port, tcp.address));
+  }
   findings.of(() => body.session === undefined || context.sessions.require(body.session));
   const original = findings.of(() => parseDomain(body.xml));
   const definition = original && (await findings.later(() => readDefinition(context, body, original)));

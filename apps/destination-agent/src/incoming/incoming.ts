@@ -4,7 +4,7 @@ import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, Channel, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
 import { type DomainStatus, KeptDocument } from '@vmferry/host-state';
-import { isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
+import { clearMigrationTls, isSameProcess, killProcess, type ProcessIdentity } from '@vmferry/hypervisor';
 import {
   type Binding,
   type DestinationState,
@@ -16,6 +16,7 @@ import {
   keyName,
   type OutcomeRecord,
   type Permit,
+  wantsTls,
 } from '@vmferry/migration';
 import type { Timer } from '@vmferry/seams';
 import { LiveMigration, type Log } from '@vmferry/service';
@@ -35,6 +36,8 @@ import { StreamWatch } from './stream-watch.js';
 
 const lookDeadlineMs = 3_000;
 const contDeadlineMs = 5_000;
+/** Of a time in UTC to the millisecond, with which QEMU begins each line of its log. */
+const isoMsChars = '2030-01-01T00:00:00.000'.length;
 
 /**
  * One incoming migration on this host: its journal with the outcome record, its QEMU, its stream and its timers. The decision is
@@ -133,7 +136,7 @@ export class Incoming {
       const unnoted = (error: unknown) => this.log.error('what the stream has done could not be noted', { ...data, error });
       if (data.status === 'active') this.#streaming().catch(unnoted);
       if (data.status === 'completed') this.#loaded().catch(unnoted);
-      if (data.status === 'failed') this.#failStream('stream-failed', 'QEMU could not read the stream');
+      if (data.status === 'failed') this.#explainFailure(guest).catch(unnoted);
     });
     guest.exited
       .then(async () => {
@@ -204,12 +207,13 @@ export class Incoming {
 
   /** Hands the source's connection to QEMU. Throws what QEMU answers; the connection is ended then. */
   async attach(socket: Socket): Promise<void> {
+    const of = { tls: wantsTls(this.journal.flags), port: socket.localPort ?? 0 };
     const channel = Channel.of(socket);
     try {
       // Between the ticket and this moment all may have been given up.
       if (this.#stream === null || this.#guest === null)
         throw new VmferryError('stream-failed', `The migration ${this.journal.record.key.id} takes no stream any more.`);
-      await this.#stream.attach(channel, this.#guest);
+      await this.#stream.attach(channel, this.#guest, of);
       await this.#context.faults('D10');
     } catch (thrown) {
       channel.shut();
@@ -410,6 +414,18 @@ export class Incoming {
     }
   }
 
+  /** The event has no reason, and QEMU ends: it is in its log. */
+  async #explainFailure(guest: Guest): Promise<void> {
+    const said = await this.#saidBy(guest);
+    this.#failStream('stream-failed', `QEMU could not read the stream${said === '' ? '' : `; its log says: ${said}`}`);
+  }
+
+  /** What of its log, which goes on from one QEMU of a guest to the next, this one has written. */
+  async #saidBy(guest: Guest): Promise<string> {
+    const lines = (await guest.logTail()).split('\n');
+    return lines.filter((line) => line.slice(0, isoMsChars) >= this.journal.createdAt).join(' ');
+  }
+
   #failStream(code: 'stream-failed' | 'stream-silent', detail: string): void {
     this.#abort(code, detail);
   }
@@ -518,9 +534,17 @@ export class Incoming {
       // QEMU announces at load only; switches are to learn the new port from now on (qemu-behaviour, T6).
       if (!paused)
         await this.#guest.announce().catch((error: unknown) => this.log.warn('the guest could not be announced', { error }));
+      await this.#dropCredentials(this.#guest);
     }
     this.#stream?.release();
     this.#handover.begin(domain.uuid, () => (this.offline ? this.#forgetArrival(domain.uuid) : this.#guest?.handOver()));
+  }
+
+  /** Whoever has the guest next sets what it needs; a QEMU should not keep a key that it does not need. */
+  async #dropCredentials({ qmp }: Guest): Promise<void> {
+    if (!wantsTls(this.journal.flags)) return;
+    const unclear = (error: unknown) => this.log.warn('QEMU keeps the certificates of its migration', { error });
+    await clearMigrationTls(qmp).catch(unclear);
   }
 
   /** Concluded in an earlier life of this agent, and the source-agent of this host has not said yet that it knows the definition. */
@@ -537,11 +561,23 @@ export class Incoming {
   async #giveBack(record: OutcomeRecord): Promise<void> {
     const { domain } = this.journal;
     if (domain === null) return;
+    await this.#explainHandshake(domain.name);
     await this.#kill();
     await this.#giveBackHoldings(domain);
     this.events.ended(this.#endedAs);
     // Whose guest may have run here keeps its configuration: a person decides about it.
     if (record.decision === 'aborted') await this.#persistence.putBack();
+  }
+
+  /** QEMU tells its log alone what it has against a certificate, and waits for another connection. It came before what gave the migration up. */
+  async #explainHandshake(name: string): Promise<void> {
+    if (this.#guest === null || !wantsTls(this.journal.flags) || this.live.value.phase !== 'prepare') return;
+    const said = await this.#saidBy(this.#guest);
+    if (said === '' || this.#error?.code === 'stream-failed') return;
+    const detail = `The incoming migration of ${name} did not get through QEMU's TLS; its log says: ${said}`;
+    const error = new VmferryError('stream-failed', detail, { side: 'destination' });
+    if (this.#error !== null) error.suppress(this.#error, this.#context.clock.wall());
+    this.#error = error;
   }
 
   async #giveBackHoldings(domain: NonNullable<IncomingJournal['domain']>): Promise<void> {

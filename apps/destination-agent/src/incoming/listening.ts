@@ -6,13 +6,18 @@ export interface ListeningOptions {
   readonly agent: string;
   /** The same of its relay, as this agent reaches it; null without one. */
   readonly relay: string | null;
+  /** Where QEMUs of this host listen for a guest that comes by a `tcp:` URI. */
+  readonly qemu: string;
   /** The addresses that this host has at this moment. */
   readonly addresses: () => readonly string[];
 }
 
+/** Who takes a stream: the agent of a direct one, its relay for a tunnel, QEMU itself by a `tcp:` URI. */
+export type Taker = 'agent' | 'relay' | 'qemu';
+
 /**
- * Where the streams of this host are taken. QEMU never listens in vmferry, so a `listenAddress` opens nothing: it is the wish that the stream
- * be taken at that address, and is granted where the agent, or for a tunnel its relay, listens there already.
+ * Where the streams of this host are taken. Agent and relay listen already, so a `listenAddress` opens nothing there: it is the wish that the
+ * stream be taken at that address. A QEMU listens where the administrator lets it.
  */
 export class Listening {
   readonly #options: ListeningOptions;
@@ -22,15 +27,14 @@ export class Listening {
   }
 
   /** Throws `invalid-argument`. */
-  refuseUnlessListening(address: string, transport: 'direct' | 'tunnelled'): void {
-    const { agent, relay, addresses } = this.#options;
-    const at = transport === 'direct' ? agent : (relay ?? agent);
+  refuseUnlessListening(address: string, taker: Taker): void {
+    const { agent, relay, qemu, addresses } = this.#options;
+    const at = { agent, relay: relay ?? agent, qemu }[taker];
     if (covers(at, address) && (at === address || addresses().some((own) => isSame(own, address)))) return;
-    const who = transport === 'direct' ? 'the agent' : 'the relay';
-    throw new VmferryError(
-      'invalid-argument',
-      `The stream cannot be taken at ${address}: QEMU does not listen, and ${who} of this host listens on ${at}.`,
-    );
+    const who = { agent: 'the agent of this host listens', relay: 'the relay of this host listens', qemu: 'its QEMUs listen' }[
+      taker
+    ];
+    throw new VmferryError('invalid-argument', `The stream cannot be taken at ${address}: ${who} on ${at}.`);
   }
 }
 

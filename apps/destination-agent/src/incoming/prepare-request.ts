@@ -1,4 +1,4 @@
-import type { PrepareRequest } from '@vmferry/api';
+import { isTcp, type PrepareRequest, parseTcpUri } from '@vmferry/api';
 import {
   assignAddresses,
   checkSupported,
@@ -8,12 +8,13 @@ import {
   resolveMachine,
 } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { multifd } from '@vmferry/hypervisor';
+import { type MigrationTls, multifd } from '@vmferry/hypervisor';
 import {
   type Binding,
   channelsOf,
   checkOffline,
   checkParallel,
+  checkTls,
   isOffline,
   isParallel,
   keyName,
@@ -24,10 +25,12 @@ import {
   refuseOfflineIn,
   refuseParallelIn,
   unbound,
+  wantsTls,
 } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 import { readBeginCookie } from './begin-cookie.js';
 import { hasArrivedOffline } from './incoming-journal.js';
+import type { TcpWish } from './stream.js';
 
 /** Which of the four Prepares it is: the two of v3 bring Begin's cookie, the two of v2 bring none (S21). */
 export interface PrepareStep {
@@ -46,6 +49,10 @@ export interface AcceptedPrepare {
   readonly binding: Omit<Binding, 'mode'>;
   /** How the source wants to reach this host for the stream; null for the way in which this host names itself. */
   readonly uri: string | null;
+  /** Where QEMU is to listen; null when it is handed its socket. */
+  readonly tcp: TcpWish | null;
+  /** What QEMU encrypts the stream with; null when it does not. */
+  readonly tls: MigrationTls | null;
   /** Channels beside the main one; null for a migration that is not parallel. */
   readonly channels: number | null;
   readonly session: string | null;
@@ -62,12 +69,15 @@ export async function acceptPrepare(
   const flags = readFlags(context, body, transport);
   refuseOfflineIn(protocol, flags);
   refuseParallelIn(protocol, flags);
+  const tls = await readTls(context, flags);
   if (body.session !== undefined) context.sessions.require(body.session);
   const original = parseDomain(body.xml);
   const binding = protocol === 'v3' ? readBeginCookie(context, key, original, body.cookie ?? '', isOffline(flags)) : unbound;
   const definition = await readDefinition(context, body, original);
   await refuseWithoutMultifd(context, definition, flags);
   await refuseDuplicate(context, key, definition);
+  const tcp = tcpWishOf(context, body);
+  if (tcp !== null) await context.ports.probe(tcp.port, tcp.address);
   return {
     key,
     flags,
@@ -75,6 +85,8 @@ export async function acceptPrepare(
     sourceName: original.name,
     binding,
     uri: body.uri ?? null,
+    tcp,
+    tls,
     channels: channelsOf(flags, body.parallelConnections),
     session: body.session ?? null,
   };
@@ -85,10 +97,33 @@ export function readFlags(context: DestinationContext, body: PrepareBody, transp
   const flags = parseFlags(body.flags ?? []);
   checkOffline(flags, body);
   checkParallel(flags, body.parallelConnections);
+  checkTls(flags);
   checkTransport(context, flags, transport);
-  if (body.uri !== undefined) refuseUnmetTls(context, body.uri, transport);
-  if (body.listenAddress !== undefined) context.listening.refuseUnlessListening(body.listenAddress, transport);
+  const { uri = '', listenAddress } = body;
+  if (isTcp(uri)) refuseTcp(context, uri, flags);
+  else refuseUnmetTls(context, uri, transport);
+  const taker = isTcp(uri) ? 'qemu' : transport === 'tunnelled' ? 'relay' : 'agent';
+  if (listenAddress !== undefined) context.listening.refuseUnlessListening(listenAddress, taker);
   return flags;
+}
+
+function refuseTcp({ ports }: DestinationContext, uri: string, flags: MigrationFlags): void {
+  if (flags.has('TUNNELLED'))
+    throw new VmferryError('invalid-argument', `A tunnel is taken by the relay, never by QEMU at ${uri}: leave one of them out.`);
+  const tcp = parseTcpUri(uri);
+  if (typeof tcp === 'string') throw new VmferryError('invalid-argument', `The uri ${uri} cannot be used: ${tcp}.`);
+  ports.refuseUnlessOffered(tcp.port, wantsTls(flags));
+}
+
+/** Where the body wants QEMU to listen; null when it does not. */
+export function tcpWishOf({ ports }: DestinationContext, { uri = '', listenAddress }: PrepareBody): TcpWish | null {
+  const tcp = parseTcpUri(uri);
+  return typeof tcp === 'string' ? null : { ...tcp, address: listenAddress ?? ports.address };
+}
+
+/** What QEMU is to encrypt the stream with. Throws `tls-unavailable`. */
+export async function readTls({ migrateTls }: DestinationContext, flags: MigrationFlags): Promise<MigrationTls | null> {
+  return wantsTls(flags) ? migrateTls.credentials('server') : null;
 }
 
 /** The definition as it would run here: renamed, on a machine that this QEMU has, each device in its place. */

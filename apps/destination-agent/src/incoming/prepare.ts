@@ -3,7 +3,7 @@ import { cookieToBase64, encodeCookie, type MigrationCookie } from '@vmferry/coo
 import { formatDomain, graphicsOf } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, startGuest } from '@vmferry/guest';
-import { enableMigrationCapabilities } from '@vmferry/hypervisor';
+import { enableMigrationCapabilities, setMigrationTls } from '@vmferry/hypervisor';
 import { isOffline } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
 import type { DestinationContext } from '../context.js';
@@ -124,14 +124,18 @@ async function start(
   if (offered.status === 'rejected') throw offered.reason;
   incoming.refuseIfDecided();
   await enableMigrationCapabilities(guest.value.qmp, accepted.channels);
-  await offered.value.stream.connect(guest.value, (detail) => incoming.streamLost(detail));
+  if (accepted.tls !== null) await setMigrationTls(guest.value.qmp, accepted.tls);
+  const { stream } = offered.value;
+  const { url } = stream.offer;
+  await stream.connect(guest.value, (detail) => incoming.streamLost(detail));
+  const reply = stream.offer.url === url ? offered.value.reply : await answer(context, accepted, incoming, stream.offer);
   if (transport === 'tunnelled') await context.faults('D10');
   await context.faults('D3');
   incoming.refuseIfDecided();
   await context.auditor.domainStart(auditedOf(definition, guest.value.status.process.pid), 'migrated', true);
   incoming.events.started();
   await context.faults('D8');
-  return offered.value.reply;
+  return reply;
 }
 
 async function offer(
@@ -140,20 +144,32 @@ async function offer(
   incoming: Incoming,
   transport: 'direct' | 'tunnelled',
 ): Promise<{ stream: IncomingStream; reply: PrepareReply }> {
-  const { id } = accepted.key;
+  const { key, tcp, uri, channels } = accepted;
   const stream = await (transport === 'tunnelled'
-    ? IncomingStream.tunnelled(context, id, accepted.channels)
-    : IncomingStream.direct(context, id));
-  const url = accepted.uri === null ? stream.offer.url : reachedBy(stream.offer.url, accepted.uri);
-  const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, { ...stream.offer, url })));
-  const reply = { cookie, uri: transport === 'direct' ? url : null };
+    ? IncomingStream.tunnelled(context, key.id, channels)
+    : tcp === null
+      ? IncomingStream.direct(context, key.id)
+      : IncomingStream.listening(context, tcp));
+  const named = uri === null || tcp !== null ? stream.offer : { ...stream.offer, url: reachedBy(stream.offer.url, uri) };
   try {
-    await incoming.keepAnswer(reply);
+    return { stream, reply: await answer(context, accepted, incoming, named) };
   } catch (thrown) {
     await stream.close();
     throw thrown;
   }
-  return { stream, reply };
+}
+
+/** What Prepare is going to answer, journalled. */
+async function answer(
+  context: DestinationContext,
+  accepted: AcceptedPrepare,
+  incoming: Incoming,
+  stream: StreamOffer,
+): Promise<PrepareReply> {
+  const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, stream)));
+  const reply = { cookie, uri: accepted.flags.has('TUNNELLED') ? null : stream.url };
+  await incoming.keepAnswer(reply);
+  return reply;
 }
 
 /** Prepare bakes the graphics of the target (S45) and tells where the record and the stream are. */

@@ -1,18 +1,31 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { formatTcpUri } from '@vmferry/api';
 import type { RelayClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
 import { type Channel, connectLocalStream, type Guest } from '@vmferry/guest';
-import { incomingFromFd } from '@vmferry/hypervisor';
+import { incomingFromFd, incomingFromPort } from '@vmferry/hypervisor';
 import type { DestinationContext } from '../context.js';
 import { IncomingFamily } from './incoming-family.js';
+import type { MigrationPorts } from './migration-ports.js';
 import { silentMsOf } from './silence.js';
 
 /** Where the source is to bring the memory stream, as Prepare's cookie tells it. */
 export interface StreamOffer {
   readonly url: string;
-  readonly ticket: string;
+  /** Null where QEMU listens itself. */
+  readonly ticket: string | null;
   /** Channels beside the main one; only of a parallel migration. */
   readonly channels?: number;
+}
+
+/** Where a caller wants QEMU to listen for its guest. */
+export interface TcpWish {
+  /** What the source is to call this host. */
+  readonly host: string;
+  /** Null to have one picked. */
+  readonly port: number | null;
+  /** Of this host. */
+  readonly address: string;
 }
 
 /** What of it is the relay's: its streams, the main one first. */
@@ -21,28 +34,47 @@ interface RelayStreams {
   readonly ids: readonly string[];
 }
 
+/** A port of this host that QEMU listens on. */
+interface TakenPort {
+  readonly ports: MigrationPorts;
+  readonly wish: TcpWish;
+  readonly port: number;
+}
+
 const descriptorName = 'vmferry-incoming';
 const relayDeadlineMs = 5_000;
 /** The relay outwaits this agent's own timer, which knows why nothing came and gives the stream up by its code. */
 const relayGraceSeconds = 10;
+/** Another process can take a port between the agent's look and QEMU's own: so often the next one is tried. */
+const portTriesMax = 8;
 
-/** The incoming end of a migration's memory stream: QEMU gets one connected socket, by descriptor; of a parallel migration it listens for several. */
+/**
+ * The incoming end of a migration's memory stream: QEMU gets one connected socket by descriptor, or listens on a port of its own; of a parallel
+ * migration it listens for several in its run folder.
+ */
 export class IncomingStream {
-  readonly offer: StreamOffer;
+  #offer: StreamOffer;
   #ticketDigest: Buffer | null;
   #channel: Channel | null;
   readonly #family: IncomingFamily | null;
   #relay: RelayStreams | null;
+  #taken: TakenPort | null = null;
+  /** The connection is QEMU's alone, at this port of the host. */
+  #ofQemu: { readonly guest: Guest; readonly port: number } | null = null;
 
   private constructor(
     offer: StreamOffer,
     o: { readonly channel?: Channel; readonly family?: IncomingFamily; readonly relay?: RelayStreams } = {},
   ) {
-    this.offer = offer;
+    this.#offer = offer;
     this.#channel = o.channel ?? null;
     this.#family = o.family ?? null;
     this.#relay = o.relay ?? null;
-    this.#ticketDigest = this.#relay === null ? digest(offer.ticket) : null;
+    this.#ticketDigest = this.#relay === null && offer.ticket !== null ? digest(offer.ticket) : null;
+  }
+
+  get offer(): StreamOffer {
+    return this.#offer;
   }
 
   /** Direct: the source upgrades an HTTP connection to this agent, with a ticket that counts once. */
@@ -79,6 +111,14 @@ export class IncomingStream {
     return new IncomingStream(offer, { channel, relay });
   }
 
+  /** By QEMU itself, on a migration port of this host. Throws `port-busy`. */
+  static async listening({ ports }: DestinationContext, wish: TcpWish): Promise<IncomingStream> {
+    const port = await ports.take(wish.port, wish.address);
+    const stream = new IncomingStream({ url: formatTcpUri(wish.host, port), ticket: null });
+    stream.#taken = { ports, wish, port };
+    return stream;
+  }
+
   /** After a restart of the agent: ends what an earlier life has opened for a migration at the relay of this host. */
   static async abandon({ relay, log }: DestinationContext, migrationId: string): Promise<void> {
     try {
@@ -91,10 +131,31 @@ export class IncomingStream {
     }
   }
 
-  /** Lets QEMU read from the relay; a direct stream is attached when the source brings it. `lost` is told of a channel that is no more. */
+  /**
+   * Lets QEMU read from the relay, or listen; a direct stream is attached when the source brings it. The offer names another port than before
+   * when QEMU has found the first one taken. `lost` is told of a channel of a parallel migration that is no more.
+   */
   async connect(guest: Guest, lost: (detail: string) => void): Promise<void> {
     await this.#family?.connect(guest, async (channel) => this.#judge(channel, lost));
+    if (this.#taken !== null) await this.#listen(guest, this.#taken);
     if (this.#relay !== null && this.#channel !== null) await incomingFromFd(guest.qmp, this.#channel.fd, descriptorName);
+  }
+
+  async #listen(guest: Guest, { ports, wish }: TakenPort): Promise<void> {
+    for (let tries = 1; this.#taken !== null; tries += 1) {
+      const { port } = this.#taken;
+      try {
+        await incomingFromPort(guest.qmp, wish.address, port);
+        this.#ofQemu = { guest, port };
+        return;
+      } catch (thrown) {
+        if (!VmferryError.is(thrown, 'port-busy') || wish.port !== null || tries === portTriesMax) throw thrown;
+      }
+      // The next one is taken first, so that it is another.
+      this.#taken = { ports, wish, port: await ports.take(null, wish.address) };
+      ports.giveBack(port);
+      this.#offer = { url: formatTcpUri(wish.host, this.#taken.port), ticket: null };
+    }
   }
 
   /** Uses the ticket up, or throws `ticket-invalid`. A wrong ticket does not use up the right one. */
@@ -106,17 +167,25 @@ export class IncomingStream {
     this.#ticketDigest = null;
   }
 
-  /** Hands the source's connection to QEMU (direct mode). */
-  async attach(channel: Channel, guest: Guest): Promise<void> {
+  /**
+   * Hands the source's connection to QEMU (direct mode). With TLS this agent keeps no descriptor of it: a QEMU that refuses the certificate tells
+   * that by closing the connection, and the source would not see it.
+   */
+  async attach(channel: Channel, guest: Guest, o: { readonly tls: boolean; readonly port: number }): Promise<void> {
     this.#channel = channel;
     await incomingFromFd(guest.qmp, channel.fd, descriptorName);
+    if (!o.tls) return;
+    this.#ofQemu = { guest, port: o.port };
+    channel.release();
+    this.#channel = null;
   }
 
   /** How long nothing has come, in milliseconds; null before the first byte. */
   async silentMs(): Promise<number | null> {
     const relay = this.#relay;
-    if (relay === null) return this.#channel === null ? null : this.#channel.silentMs();
-    return silentMsOf(await Promise.all(relay.ids.map((id) => relay.client.stream(id))));
+    if (relay !== null) return silentMsOf(await Promise.all(relay.ids.map((id) => relay.client.stream(id))));
+    if (this.#ofQemu !== null) return this.#ofQemu.guest.tcpSilentMs(this.#ofQemu.port);
+    return this.#channel === null ? null : this.#channel.silentMs();
   }
 
   /** The guest has arrived: the agent's descriptor goes, the stream ends by itself. */
@@ -125,6 +194,7 @@ export class IncomingStream {
     this.#channel = null;
     this.#family?.release();
     this.#relay = null;
+    this.#giveBackPort();
   }
 
   /** Shuts the connection for QEMU too and gives everything up; a ticket counts no more. */
@@ -134,6 +204,7 @@ export class IncomingStream {
     this.#channel?.release();
     this.#channel = null;
     this.#family?.close();
+    this.#giveBackPort();
     const relay = this.#relay;
     this.#relay = null;
     // The relay ends a stream by itself when its sockets are closed, and a family with its main stream; a relay that is gone has none.
@@ -152,6 +223,11 @@ export class IncomingStream {
     } catch (thrown) {
       lost(`the tunnel relay lost the stream: ${VmferryError.from(thrown).message}`);
     }
+  }
+
+  #giveBackPort(): void {
+    this.#taken?.ports.giveBack(this.#taken.port);
+    this.#taken = null;
   }
 }
 

@@ -7,6 +7,7 @@ import { missingForMigration } from '@vmferry/hypervisor';
 import { encodeLockState } from '@vmferry/locking';
 import {
   checkParallel,
+  checkTls,
   isOffline,
   isParallel,
   type MigrationFlags,
@@ -14,6 +15,7 @@ import {
   type Permit,
   parseFlags,
   permitDigest,
+  wantsTls,
 } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
@@ -49,7 +51,7 @@ export function beginChecks(context: SourceContext, domain: Domain, body: BeginR
   if (isOffline(body.flags ?? [])) return [() => refuseMigrating(domain), ...offlineChecks(context, domain, { flags, body })];
   return [
     () => checkParallel(body.flags ?? [], body.parallelConnections),
-    () => refuseWithoutRelay(context, flags()),
+    () => refuseUnmetWay(context, flags()),
     () => refuseInactive(domain),
     () => refuseMigrating(domain),
     () => domain.refuseUndecided(),
@@ -66,9 +68,12 @@ function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
   return flags;
 }
 
-function refuseWithoutRelay({ relay, host }: SourceContext, flags: MigrationFlags): void {
-  if (!flags.has('TUNNELLED') || relay !== null) return;
-  throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+/** TUNNELLED and TLS are at odds, so that what one of them needs never hides what the other does. */
+async function refuseUnmetWay({ relay, host, migrateTls }: SourceContext, flags: MigrationFlags): Promise<void> {
+  checkTls(flags);
+  if (flags.has('TUNNELLED') && relay === null)
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+  if (wantsTls(flags)) await migrateTls.credentials('client');
 }
 
 /** The QEMU that runs is asked: it may be older than the emulator on this host is by now. */

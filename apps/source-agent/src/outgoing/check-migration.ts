@@ -1,5 +1,6 @@
 import { blockerOf } from '@vmferry/agent';
 import type { BeginRequest, CheckFinding, CheckPrepareReply, CreateMigration, MigrationCheck } from '@vmferry/api';
+import { checkTunnel } from '@vmferry/client';
 import { formatDomain } from '@vmferry/domain';
 import { Findings, VmferryError } from '@vmferry/errors';
 import { measureDirtyRate } from '@vmferry/hypervisor';
@@ -10,7 +11,7 @@ import { beginChecks, beginCookie, targetXmlOf } from './begin-request.js';
 import { forecastOf, offlineForecast } from './forecast.js';
 import { beginOf, downtimeMsMaxDefault, type Outgoings } from './outgoings.js';
 import { limitSecondsOf } from './patience.js';
-import { refuseBadDestination } from './peer-to-peer.js';
+import { ownFeatures, refuseBadDestination } from './peer-to-peer.js';
 
 /**
  * Looks at a migration by the same checks that Begin and Prepare make, on both hosts, and tells all that is in the way and how it
@@ -55,12 +56,13 @@ async function askDestination(
     listenAddress,
     parallelConnections,
   } = body;
-  const version = await findings.later(() => refuseBadDestination(context, body));
+  const answered = await findings.later(() => refuseBadDestination(context, body));
+  if (answered !== undefined) findings.of(() => checkTunnel({ flags: body.flags ?? [] }, ownFeatures(context), answered.version));
   const key = { id, nonce: context.random.hex(16) };
   const cookie = await findings.later(() =>
     beginCookie(context, domain, key, { permit: context.random.hex(16), offline: isOffline(body.flags ?? []) }),
   );
-  if (version === undefined || cookie === undefined) return undefined;
+  if (answered === undefined || cookie === undefined) return undefined;
   const flags = begin.flags?.filter((flag) => flag !== 'CHANGE_PROTECTION') ?? [];
   return findings.later(() =>
     context.destinationAgent(destination).checkPrepare({

@@ -1,7 +1,8 @@
 import type { EvidenceReply, MigrationParameters, MigrationProgress, PerformReply, PerformRequest } from '@vmferry/api';
 import { toProblem, VmferryError } from '@vmferry/errors';
-import { resourcesOf } from '@vmferry/guest';
+import { type Guest, resourcesOf } from '@vmferry/guest';
 import { KeptDocument } from '@vmferry/host-state';
+import { clearMigrationTls } from '@vmferry/hypervisor';
 import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
 import {
   type Answer,
@@ -15,6 +16,7 @@ import {
   type SourceJournal,
   type SourceStage,
   type SourceState,
+  wantsTls,
   wordOf,
 } from '@vmferry/migration';
 import { LiveMigration, type Log } from '@vmferry/service';
@@ -451,7 +453,14 @@ export class Outgoing implements DomainMigration {
         `The migration of domain ${name} was cancelled; the guest runs on, on ${hostName}.`,
       );
     }
-    return new VmferryError('migration-failed', `QEMU reports that the migration of domain ${name} failed: ${end.detail}.`);
+    // Whoever refuses a certificate says why in its own log; the other end sees a connection that breaks.
+    const hint = wantsTls(this.#journal.value.flags)
+      ? " The destination's resource of this migration has what its QEMU says."
+      : '';
+    return new VmferryError(
+      'migration-failed',
+      `QEMU reports that the migration of domain ${name} failed: ${end.detail}.${hint}`,
+    );
   }
 
   /** Throws `migration-aborted` when the migration is at another stage than its step needs. */
@@ -521,11 +530,19 @@ export class Outgoing implements DomainMigration {
     if (stage === 'lost' && domain.guest !== null && !domain.guest.alive) {
       await domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
     }
+    if (domain.guest?.alive === true) await this.#dropCredentials(domain.guest);
     await this.#moving.unmark(this.key);
     if (domain.migration === this) domain.setMigration(null);
     await domain.reconcile();
     const { handle } = this.#job;
     if (handle?.kind === 'migration-out') await domain.jobs.endAsync(handle, this.#jobEnd(stage));
+  }
+
+  /** Of a guest that has stayed; the next migration sets what it needs, and a QEMU should not keep a key that it does not need. */
+  async #dropCredentials({ qmp }: Guest): Promise<void> {
+    if (!wantsTls(this.#journal.value.flags)) return;
+    const unclear = (error: unknown) => this.log.warn('QEMU keeps the certificates of its migration', { error });
+    await clearMigrationTls(qmp).catch(unclear);
   }
 
   #jobEnd(stage: SourceStage): JobEnd {

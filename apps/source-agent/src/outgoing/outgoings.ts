@@ -15,6 +15,7 @@ import type {
   PermitReply,
   PermitRequest,
 } from '@vmferry/api';
+import { checkWay } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
 import {
   channelsOf,
@@ -38,7 +39,7 @@ import type { Domains } from '../domains/domains.js';
 import { type AcceptedBegin, acceptBegin, beginCookie } from './begin-request.js';
 import { Outgoing } from './outgoing.js';
 import { beginReplyOf, type OutgoingJournal } from './outgoing-journal.js';
-import { type PeerToPeer, refuseBadDestination } from './peer-to-peer.js';
+import { ownFeatures, type PeerToPeer, refuseBadDestination } from './peer-to-peer.js';
 import { acceptPerform } from './perform-request.js';
 
 /** Libvirt's default limit is 300 ms; QEMU begins at 10 ms and is raised to this only when it must (qemu-behaviour). */
@@ -172,6 +173,7 @@ export class Outgoings {
     const begin = beginOf(body);
     const accepted = await acceptBegin(this.#context, domain, begin);
     const { version: destination, protocol } = await refuseBadDestination(this.#context, body);
+    checkWay({ flags: body.flags ?? [], uri: body.uri }, ownFeatures(this.#context), destination);
     if (left.aborted)
       throw new VmferryError('migration-cancelled', `The request for migration ${id} was withdrawn before it began.`);
     const session = peers.openSession(body.destination);

@@ -1,3 +1,4 @@
+import { featuresOf } from '@vmferry/agent';
 import type { BeginReply, CreateMigration, FinishReply, PerformReply, PrepareReply, VersionReply } from '@vmferry/api';
 import { checkSides, type DestinationAgentClient } from '@vmferry/client';
 import { VmferryError } from '@vmferry/errors';
@@ -48,6 +49,11 @@ export async function refuseBadDestination(
   refuseOfflineIn(protocol, flags);
   refuseParallelIn(protocol, flags);
   return { version, protocol };
+}
+
+/** What this agent tells of its own host, as the other side hears it. */
+export function ownFeatures(context: SourceContext): Pick<VersionReply, 'hostName' | 'features'> {
+  return { hostName: context.host.hostName, features: featuresOf(context) };
 }
 
 /** Peer-to-peer: this agent takes the steps of both sides, with the same coordinator that a managing client has (S41). */

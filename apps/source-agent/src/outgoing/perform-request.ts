@@ -1,4 +1,4 @@
-import { agentUrl, type Perform2Request, type PerformRequest, streamUri } from '@vmferry/api';
+import { agentUrl, type Perform2Request, type PerformRequest, parseTcpUri, performUri } from '@vmferry/api';
 import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
 import type { SpiceServer } from '@vmferry/hypervisor';
@@ -37,7 +37,7 @@ export function acceptPerform(context: SourceContext, of: PerformOf, body: Perfo
   }
   refuseBadUrl('destination agent', peer.url, agentUrl);
   if (stream !== undefined) {
-    refuseBadUrl('stream', stream.url, streamUri);
+    refuseBadUrl('stream', stream.url, performUri);
     refuseUnmetTls(context, stream);
     refuseOtherChannels(of, stream);
   }
@@ -83,15 +83,22 @@ export function readCookie({ host }: SourceContext, { domain, key }: PerformOf, 
   });
 }
 
-/** S32: `uri` may name the stream that Prepare offered by another host name or port; another stream or protocol, or a stranger's host, it may not. */
+/** S32: `uri` may name the stream that Prepare offered by another host name; another stream or protocol, or a stranger's host, it may not. */
 function streamUrl({ peers }: SourceContext, peer: CookiePeer, stream: CookieStream, uri: string | undefined): string {
-  const differs = (part: 'protocol' | 'pathname') => uri !== undefined && new URL(uri)[part] !== new URL(stream.url)[part];
-  if (differs('protocol') || differs('pathname')) {
-    throw new VmferryError('invalid-argument', `The uri ${uri ?? ''} is not of the stream that Prepare offered, ${stream.url}.`, {
+  if (uri !== undefined && whatStreams(uri) !== whatStreams(stream.url)) {
+    throw new VmferryError('invalid-argument', `The uri ${uri} is not of the stream that Prepare offered, ${stream.url}.`, {
       errors: [{ path: '/body/uri', code: 'invalid-argument', detail: 'another stream than that of the cookie' }],
     });
   }
   const url = uri ?? stream.url;
   peers.refuseForeignStream(url, peer.url);
   return url;
+}
+
+/** Which stream of a host it is: by its path there, or by the port that QEMU listens on. */
+function whatStreams(uri: string): string {
+  const tcp = parseTcpUri(uri);
+  if (typeof tcp !== 'string') return `tcp ${tcp.port}`;
+  const { protocol, pathname } = new URL(uri);
+  return `${protocol} ${pathname}`;
 }

@@ -1,6 +1,8 @@
-import type { MigrationParameters, MigrationProgress } from '@vmferry/api';
+import { type MigrationParameters, type MigrationProgress, parseTcpUri } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { KeptDocument } from '@vmferry/host-state';
+import type { MigrationTls } from '@vmferry/hypervisor';
+import { wantsTls } from '@vmferry/migration';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
@@ -59,6 +61,7 @@ export class Sending implements Sender {
     await record.refuseUnlessOpen(peer);
     const { transport, machine } = journal.value;
     if (stream === null) throw new VmferryError('internal', `The migration ${machine.key.id} has no stream to send to.`);
+    const tls = await this.#tlsTo(stream.url);
     const channel = await openChannel(context, this.#parts.domain.activeGuest(), {
       transport,
       migrationId: machine.key.id,
@@ -71,8 +74,14 @@ export class Sending implements Sender {
       throw thrown;
     }
     this.#transfer = this.#newTransfer();
-    await this.#transfer.start(channel, display);
+    await this.#transfer.start(channel, { display, tls });
     return this.#transfer.end;
+  }
+
+  /** What QEMU encrypts the stream with; the destination's certificate has to be of the host that the stream goes to. Throws `tls-unavailable`. */
+  async #tlsTo(url: string): Promise<MigrationTls | null> {
+    const { context, journal } = this.#parts;
+    return wantsTls(journal.value.flags) ? context.migrateTls.credentials('client', hostOf(url)) : null;
   }
 
   /** A transfer that another life of the agent has started: its end is waited for. `follow` looks at QEMU for it. */
@@ -149,6 +158,13 @@ export class Sending implements Sender {
       onOverdue,
     });
   }
+}
+
+/** Without the brackets of an address: it is held against the names of a certificate. */
+function hostOf(url: string): string {
+  const tcp = parseTcpUri(url);
+  const host = typeof tcp === 'string' ? new URL(url).hostname : tcp.host;
+  return host.replace(/^\[|\]$/g, '');
 }
 
 function giveUp(channel: OutgoingChannel): void {

@@ -66,6 +66,9 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
   return { made, monitor, order, sent, channel, progress, overdue };
 }
 
+/** Any display, no TLS. */
+const plain = { display: null, tls: null };
+
 const until = async (holds: () => boolean) => {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
@@ -73,9 +76,10 @@ const until = async (holds: () => boolean) => {
 describe('Transfer', () => {
   it('S40: sets up, hands the descriptor over, and ends by the event', async () => {
     const { made, monitor, order, channel, progress } = await transfer();
-    await made.start(channel, null);
+    await made.start(channel, plain);
     expect(order).toEqual([
       'query-migrate-capabilities',
+      'migrate-set-parameters',
       'migrate-set-parameters',
       'migrate-set-capabilities',
       'getfd',
@@ -95,7 +99,7 @@ describe('Transfer', () => {
 
   it('S38: cancel shuts the channel first, and only then tells QEMU', async () => {
     const { made, monitor, order, channel } = await transfer();
-    await made.start(channel, null);
+    await made.start(channel, plain);
     monitor.answers['query-migrate'] = { status: 'cancelled' };
     await made.cancel();
     expect(order.indexOf('shut')).toBeGreaterThan(0);
@@ -107,7 +111,7 @@ describe('Transfer', () => {
 
   it('rule 1: a cancel is a request: QEMU may have completed', async () => {
     const { made, monitor, channel } = await transfer();
-    await made.start(channel, null);
+    await made.start(channel, plain);
     monitor.answers['query-migrate'] = { status: 'completed' };
     await made.cancel();
     expect(await made.end).toEqual({ t: 'completed' });
@@ -115,7 +119,7 @@ describe('Transfer', () => {
 
   it('a failure has the reason that the status tells', async () => {
     const { made, monitor, channel } = await transfer();
-    await made.start(channel, null);
+    await made.start(channel, plain);
     monitor.answers['query-migrate'] = { 'status': 'failed', 'error-desc': 'the wire was cut' };
     monitor.event('MIGRATION', { status: 'failed' });
     expect(await made.end).toEqual({ t: 'failed', detail: 'the wire was cut' });
@@ -123,16 +127,16 @@ describe('Transfer', () => {
 
   it('the end of QEMU is an end, and no other follows', async () => {
     const { made, monitor, channel } = await transfer();
-    await made.start(channel, null);
+    await made.start(channel, plain);
     monitor.end();
     expect(await made.end).toMatchObject({ t: 'failed', detail: expect.stringContaining('ended') });
   });
 
   it('raises the limit when a pass has not brought it nearer, up to the maximum that is set meanwhile', async () => {
-    const { made, monitor, order, channel, progress } = await transfer();
-    await made.start(channel, null);
+    const { made, monitor, sent, channel, progress } = await transfer();
+    await made.start(channel, plain);
     await made.steer({ downtimeMsMax: 20 });
-    const limits = () => order.filter((what) => what === 'migrate-set-parameters').length;
+    const limits = () => sent.filter(([, args]) => Object.hasOwn(args as object, 'downtime-limit')).length;
     expect(limits()).toBe(2);
     const begins = (pass: number) => {
       monitor.answers['query-migrate'] = {
@@ -157,7 +161,7 @@ describe('Transfer', () => {
 
   it('looks are taken one after the other, so that what they tell never goes back', async () => {
     const { made, monitor, channel, progress } = await transfer();
-    await made.start(channel, null);
+    await made.start(channel, plain);
     for (let pass = 2; pass < 40; pass += 1) {
       monitor.answers['query-migrate'] = {
         status: 'active',
@@ -178,7 +182,7 @@ describe('Transfer', () => {
   it('a total that is over cancels: the channel first, and once', async () => {
     const { made, monitor, order, channel, overdue } = await transfer({ totalSeconds: 1 });
     const startedMs = performance.now();
-    await made.start(channel, null);
+    await made.start(channel, plain);
     expect(overdue).toEqual([]);
     await until(() => overdue.length > 0);
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(1_000);
@@ -191,7 +195,7 @@ describe('Transfer', () => {
 
   it('T4: pause raises the bandwidth first and then stops the guest; a later change of the downtime does not lower it', async () => {
     const { made, sent, channel, monitor, overdue } = await transfer({ stallSeconds: 1, action: 'pause' });
-    await made.start(channel, null);
+    await made.start(channel, plain);
     await made.steer({ bandwidthBytesPerSec: 1_000 });
     const after = sent.length;
     await until(() => sent.some(([command]) => command === 'stop'));

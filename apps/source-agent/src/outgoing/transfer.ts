@@ -4,6 +4,7 @@ import {
   bandwidthBytesPerSecMax,
   cancelMigration,
   type MigrationStatus,
+  type MigrationTls,
   migrationStatus,
   prepareMigration,
   relocateSpiceClients,
@@ -77,7 +78,10 @@ export class Transfer {
   }
 
   /** Sets QEMU up and begins to send; SPICE clients will follow to `display`. Throws what QEMU answers; the channel is shut then. */
-  async start(channel: OutgoingChannel, display: SpiceServer | null): Promise<void> {
+  async start(
+    channel: OutgoingChannel,
+    { display, tls }: { readonly display: SpiceServer | null; readonly tls: MigrationTls | null },
+  ): Promise<void> {
     const { qmp, faults } = this.#o;
     this.#channel = channel;
     try {
@@ -85,6 +89,7 @@ export class Transfer {
         ...(this.#bandwidthBytesPerSec === null ? {} : { bandwidthBytesPerSec: this.#bandwidthBytesPerSec }),
         downtimeLimitMs: this.#convergence.limitMs,
         channels: channel.channels,
+        tls,
       });
       await this.#relocate(display);
       await faults('S8');

@@ -87,7 +87,15 @@ export function migrateRoute(context: SourceContext, outgoings: Outgoings, drive
     permission: 'migrate-send',
     body: createMigration,
     reply: { status: 202, schema: migrationResource },
-    problems: [...beginProblems, 'same-host', 'peer-unreachable', 'peer-nonsense', 'peer-protocol', 'migration-cancelled'],
+    problems: [
+      ...beginProblems,
+      'same-host',
+      'insecure-refused',
+      'peer-unreachable',
+      'peer-nonsense',
+      'peer-protocol',
+      'migration-cancelled',
+    ],
     handler: async ({ body, principal, requestId, signal }) => {
       const outgoing = await outgoings.create(body, principal.name, drive, signal);
       const path = `/v1/migrations/${outgoing.id}`;

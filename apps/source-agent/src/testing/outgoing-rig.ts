@@ -72,7 +72,11 @@ async function guestProcess(path: string, scriptedPath: string): Promise<ChildPr
   return child;
 }
 
-function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, record: FarRecord, log: Log): SourceContext {
+function contextOf(
+  { state, guestHost, locks, auditor, events, migrateTls }: OpenHost,
+  record: FarRecord,
+  log: Log,
+): SourceContext {
   const outcome = () => ({ answer: record.answer, storeId, lockState: null, reason: null, held: null, resumedMsAgo: null });
   return {
     clock: systemClock,
@@ -101,6 +105,7 @@ function contextOf({ state, guestHost, locks, auditor, events }: OpenHost, recor
     sessions: new ControlSessions({ clock: systemClock, random: systemRandom }),
     metrics: new MigrationMetrics(new Metrics(), 'source', () => []),
     relay: null,
+    migrateTls,
     // It stands for the agent of the other host.
     destinationAgent: () =>
       ({

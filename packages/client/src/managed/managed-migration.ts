@@ -13,7 +13,7 @@ import type { DestinationEnd, SourceEnd } from './ends.js';
 import { HeldSession } from './held-session.js';
 import { type ManagedRequest, ManagedSteps, type ManagedStepsOptions } from './managed-steps.js';
 import { ManagedStepsV2 } from './managed-steps-v2.js';
-import { checkSides, sourceFlags } from './preconditions.js';
+import { checkSides, checkWay, sourceFlags } from './preconditions.js';
 
 export interface ManagedMigrationOptions {
   readonly source: SourceEnd;
@@ -62,6 +62,7 @@ export class ManagedMigration {
     const { flags, ...rest } = this.#options.request;
     refuseOfflineIn(protocol, flags);
     refuseParallelIn(protocol, flags);
+    checkWay(this.#options.request, atSource, atDestination);
     const request = { ...rest, flags: protocol === 'v3' ? sourceFlags(flags, atSource) : flags };
     const sourceSession = await this.#hold('source', source);
     try {

@@ -141,6 +141,70 @@ export type MigrateSetParametersArgumentsMultifdCompression = 'none' | 'zlib' | 
 
 export type MigrateSetParametersArgumentsTlsCreds = string | null;
 
+export interface ObjectAddArguments {
+  readonly 'qom-type': ObjectAddArgumentsQomType;
+  readonly id: string;
+  readonly 'verify-peer'?: boolean;
+  readonly dir?: string;
+  readonly endpoint?: ObjectAddArgumentsEndpoint;
+  readonly priority?: string;
+  readonly loaded?: boolean;
+  readonly 'sanity-check'?: boolean;
+  readonly passwordid?: string;
+}
+
+export type ObjectAddArgumentsEndpoint = 'client' | 'server';
+
+export type ObjectAddArgumentsQomType =
+  | 'authz-list'
+  | 'authz-listfile'
+  | 'authz-pam'
+  | 'authz-simple'
+  | 'can-bus'
+  | 'can-host-socketcan'
+  | 'colo-compare'
+  | 'cryptodev-backend'
+  | 'cryptodev-backend-builtin'
+  | 'cryptodev-backend-lkcf'
+  | 'cryptodev-vhost-user'
+  | 'dbus-vmstate'
+  | 'filter-buffer'
+  | 'filter-dump'
+  | 'filter-mirror'
+  | 'filter-redirector'
+  | 'filter-replay'
+  | 'filter-rewriter'
+  | 'input-barrier'
+  | 'input-linux'
+  | 'iothread'
+  | 'main-loop'
+  | 'memory-backend-epc'
+  | 'memory-backend-file'
+  | 'memory-backend-memfd'
+  | 'memory-backend-ram'
+  | 'pef-guest'
+  | 'pr-manager-helper'
+  | 'qtest'
+  | 'rng-builtin'
+  | 'rng-egd'
+  | 'rng-random'
+  | 'secret'
+  | 'secret_keyring'
+  | 'sev-guest'
+  | 'thread-context'
+  | 's390-pv-guest'
+  | 'throttle-group'
+  | 'tls-creds-anon'
+  | 'tls-creds-psk'
+  | 'tls-creds-x509'
+  | 'tls-cipher-suites'
+  | 'x-remote-object'
+  | 'x-vfio-user-server';
+
+export interface ObjectDelArguments {
+  readonly id: string;
+}
+
 export interface QmpCapabilitiesArguments {
   readonly enable?: readonly QmpCapabilitiesArgumentsEnable[];
 }
@@ -650,6 +714,8 @@ export interface Commands {
   'migrate-set-capabilities': { readonly arguments: MigrateSetCapabilitiesArguments; readonly returns: Empty };
   'migrate-set-parameters': { readonly arguments: MigrateSetParametersArguments; readonly returns: Empty };
   migrate_cancel: { readonly arguments: Empty; readonly returns: Empty };
+  'object-add': { readonly arguments: ObjectAddArguments; readonly returns: Empty };
+  'object-del': { readonly arguments: ObjectDelArguments; readonly returns: Empty };
   qmp_capabilities: { readonly arguments: QmpCapabilitiesArguments; readonly returns: Empty };
   'query-balloon': { readonly arguments: Empty; readonly returns: QueryBalloonReturns };
   'query-block': { readonly arguments: Empty; readonly returns: readonly BlockInfo[] };
@@ -698,6 +764,8 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'migrate-set-capabilities': null,
   'migrate-set-parameters': null,
   migrate_cancel: null,
+  'object-add': null,
+  'object-del': null,
   qmp_capabilities: null,
   'query-balloon': 'QueryBalloonReturns',
   'query-block': ['BlockInfo'],

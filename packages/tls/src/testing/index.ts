@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import type { TlsFiles } from '../identity.js';
 import type { Role } from '../roles.js';
 
+export { type QemuCertificates, qemuFolder } from './qemu-folder.js';
+
 export interface IssueOptions {
   /** Names and addresses as openssl takes them. Default: this machine's loopback. */
   readonly names?: readonly string[];

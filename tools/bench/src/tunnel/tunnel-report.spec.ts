@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Measurement } from '../measure.js';
-import { control, direct, type Samples, tunnelled } from './tunnel.js';
+import { control, direct, directTcp, type Samples, tunnelled } from './tunnel.js';
 import { mibPerSecond, tunnelTable, tunnelVerdictLine, tunnelVerdicts } from './tunnel-report.js';
 
 /** A migration of 1 GiB in so many milliseconds after 24 ms of set-up. */
@@ -48,4 +48,11 @@ it('says what was measured beside the goal', () => {
   const [ratio, against] = tunnelVerdicts(samples, { faultedIn: false, dirtying: false }).map(tunnelVerdictLine);
   expect(ratio).toBe('MISSED  tunnelled at least 0.95 x direct: 0.80 x (0.50-0.98 by round)');
   expect(against).toMatch(/^met {5}direct as fast as QEMU alone, tcp: .* round, 800 MiB\/s: 1000 MiB\/s, 1\.00 x/);
+});
+
+it('judges direct by a tcp: URI too, where it was measured', () => {
+  const more = new Map([...samples, [directTcp, of([round(1_000)])]]);
+  const verdicts = tunnelVerdicts(more, { faultedIn: false, dirtying: false });
+  expect(verdicts.map(({ met }) => met)).toEqual([false, true, true, true, false, true, true]);
+  expect(verdicts[2]?.goal).toMatch(/^direct by a tcp: URI as fast as/);
 });

@@ -19,6 +19,8 @@ export const restMs = 5_000;
 /** QEMU to QEMU over TCP, with vmferry's parameters and no agent. */
 export const control = 'QEMU alone, tcp';
 export const [direct, tunnelled] = ferryWays;
+/** The same with the destination's QEMU listening, as libvirt has it. */
+export const directTcp = 'vmferry direct, tcp:';
 
 /** One guest in one kind of memory. */
 export interface Variant {
@@ -59,7 +61,7 @@ export async function measureTunnel(
   tell: (line: string) => void,
 ): Promise<TunnelSamples> {
   const samples = new Map<string, Samples>(
-    [control, direct, tunnelled].map((name) => [name, { rounds: [], warmUps: [], lost: 0 }]),
+    [control, direct, directTcp, tunnelled].map((name) => [name, { rounds: [], warmUps: [], lost: 0 }]),
   );
   const isDone = () => [...samples.values()].every((of) => of.rounds.length >= rounds);
   for (let life = 0; !isDone(); life += 1) {
@@ -69,6 +71,7 @@ export async function measureTunnel(
       const ways = [
         lone.way(control, { transport: 'tcp', parameters: 'careful' }),
         agents.way(direct, ['LIVE']),
+        agents.way(directTcp, ['LIVE'], 'tcp:127.0.0.1'),
         agents.way(tunnelled, ['LIVE', 'TUNNELLED']),
       ];
       return untilLost(ways, samples, { rounds, restMs: faultedIn ? 0 : restMs }, tell);

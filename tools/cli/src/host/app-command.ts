@@ -23,6 +23,10 @@ export interface HostOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
+  readonly migrateTlsDir?: string;
+  readonly migrationPorts?: string;
+  readonly migrationAddress?: string;
+  readonly insecureMigrationPorts?: true;
   readonly logLevel?: string;
   readonly emulator?: string;
   readonly qemuUser?: string;
@@ -75,6 +79,9 @@ function ownFlags(app: AppName, options: HostOptions): string[] {
     case 'destination-agent':
       return [
         ...agentFlags(options),
+        ...flag('migration-ports', options.migrationPorts),
+        ...flag('migration-address', options.migrationAddress),
+        ...(options.insecureMigrationPorts === true ? ['--insecure-migration-ports'] : []),
         ...flag('source-agent', urlOf('source-agent', options)),
         ...flag('attach-timeout-seconds', options.attachTimeoutSeconds),
         ...flag('stall-timeout-seconds', options.stallTimeoutSeconds),
@@ -87,6 +94,7 @@ function ownFlags(app: AppName, options: HostOptions): string[] {
 function agentFlags(options: HostOptions): string[] {
   return [
     ...flag('relay', urlOf('tunnel-relay', options)),
+    ...flag('migrate-tls-dir', options.migrateTlsDir),
     ...flag('emulator', options.emulator),
     ...flag('qemu-user', options.qemuUser),
     ...flag('lock-driver', options.lockDriver),

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { limits } from '@vmferry/api';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { domainNameOf, portBaseOf, seconds, wholeNumber } from '../arguments.js';
+import { addressOf, domainNameOf, portBaseOf, seconds, wholeNumber } from '../arguments.js';
 import { examples } from '../examples.js';
 import { acts, type Call, type Room } from '../leaf.js';
 import { type HostOptions, hostCommands } from './app-command.js';
@@ -45,6 +45,7 @@ export function addHostCommands(program: Command, room: Room): void {
     )
     .option('--token-file <file>', 'who may do what: a JSON file of tokens', (text) => resolve(text));
   addTls(up);
+  addMigrationPorts(up);
   addQemuOptions(up);
   addTimers(up);
   up.addHelpText('after', behaviour).addHelpText(
@@ -63,6 +64,23 @@ function addTls(up: Command): void {
   up.option('--tls-cert <file>', 'PEM, of the roles relay and agent: the memory of guests goes between the relays over TLS', path)
     .option('--tls-key <file>', 'the key of --tls-cert', path)
     .option('--tls-ca <file>', 'who signs the certificates of the hosts', path);
+}
+
+function addMigrationPorts(up: Command): void {
+  up.option(
+    '--migrate-tls-dir <dir>',
+    "certificates of this host's QEMUs, for `migrate --tls`; readable for --qemu-user",
+    (text: string) => resolve(text),
+  )
+    .option(
+      '--migration-ports <first-last>',
+      "ports that QEMUs may listen on for guests that come by a tcp: URI, such as libvirt's 49152-49215 (default: none listens)",
+    )
+    .option('--migration-address <address>', 'where they listen then (default: --listen)', addressOf)
+    .option(
+      '--insecure-migration-ports',
+      'let them listen without TLS too: whoever connects first is taken for the source, so only where nobody else reaches the ports',
+    );
 }
 
 function addQemuOptions(up: Command): void {

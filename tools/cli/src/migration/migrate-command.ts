@@ -1,3 +1,4 @@
+import { isTcp } from '@vmferry/api';
 import type { FlagName } from '@vmferry/migration';
 import { type Command, Option } from 'commander';
 import {
@@ -27,6 +28,7 @@ export interface MigrateOptions extends TimeoutOptions, ParallelOptions {
   readonly managed?: true;
   readonly tunnelled?: true;
   readonly direct?: true;
+  readonly tls?: true;
   readonly persistent?: true;
   readonly undefinesource?: true;
   readonly suspend?: true;
@@ -97,16 +99,6 @@ export function addMigrateCommand(program: Command, room: Room): Command {
     .option('--suspend', 'leave the guest paused on the destination')
     .option('--dname <name>', 'name of the domain on the destination', domainNameOf)
     .option('--xml <file>', 'definition for the destination; refused when it would change what the guest sees; - reads stdin')
-    .option(
-      '--migrateuri <uri>',
-      "http://HOST[:PORT] under which the source reaches the destination for the stream (default: the destination's own name)",
-      migrationUriOf,
-    )
-    .option(
-      '--listen-address <address>',
-      'address of the destination that takes the stream; its agent must listen there',
-      addressOf,
-    )
     .option('--bandwidth <MiB/s>', 'limit of the transfer, MiB/s, 1 to 1048576', bandwidthOf)
     .option('--downtime <ms>', 'longest stop of the guest at the switch, milliseconds, 1 to 60000', downtimeOf)
     .option('--id <id>', 'id of the migration: 1 to 64 letters, digits, - or _ (default: a random uuid)', migrationIdOf)
@@ -122,8 +114,29 @@ export function addMigrateCommand(program: Command, room: Room): Command {
         'migrate web http://192.0.2.7:7802 --live --json | jq .guest.runningOn',
       ),
     );
+  addStreamOptions(command);
   acts<MigrateOptions>(room, addParallelOptions(addTimeoutOptions(command)), migrate);
   return command;
+}
+
+/** How the memory gets from one QEMU to the other. */
+function addStreamOptions(command: Command): void {
+  command
+    .addOption(
+      new Option('--tls', 'the two QEMUs encrypt the memory between them, by the certificates of both hosts; makes it --direct')
+        .implies({ direct: true })
+        .conflicts(['tunnelled', 'offline', 'parallel']),
+    )
+    .option(
+      '--migrateuri <uri>',
+      "under which the source reaches the destination for the stream: http://HOST[:PORT] (default: the destination's own name), or tcp:HOST[:PORT] for a port that QEMU itself listens on, which makes it --direct",
+      migrationUriOf,
+    )
+    .option(
+      '--listen-address <address>',
+      'address of the destination that takes the stream; its agent must listen there, or with tcp: its QEMUs be let',
+      addressOf,
+    );
 }
 
 async function migrate(call: Call<MigrateOptions>): Promise<ExitCode> {
@@ -162,12 +175,18 @@ function flagsOf(options: MigrateOptions): FlagName[] {
   const chosen: readonly (readonly [FlagName, boolean])[] = [
     ['LIVE', options.live === true],
     ['PEER2PEER', options.managed !== true],
-    ['TUNNELLED', options.direct !== true && options.offline !== true],
+    ['TUNNELLED', isTunnelled(options)],
     ['PERSIST_DEST', options.persistent === true],
     ['UNDEFINE_SOURCE', options.undefinesource === true],
     ['PAUSED', options.suspend === true],
     ['OFFLINE', options.offline === true],
     ['PARALLEL', options.parallel === true],
+    ['TLS', options.tls === true],
   ];
   return chosen.filter(([, isChosen]) => isChosen).map(([flag]) => flag);
+}
+
+/** Unless something is asked for that goes from QEMU to QEMU. */
+function isTunnelled({ tunnelled, direct, offline, migrateuri = '' }: MigrateOptions): boolean {
+  return tunnelled === true || (direct !== true && offline !== true && !isTcp(migrateuri));
 }

@@ -1,6 +1,8 @@
 import { TestAuthority } from '@vmferry/tls/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
+import { ask, expectProblem } from '../steps/ask.js';
+import { expectUntouched } from '../steps/untouched.js';
 import { migrate } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import { World } from '../world/world.js';
@@ -38,6 +40,24 @@ describe('a tunnel to a relay whose certificate is of another role', () => {
     const { source } = await expectSettled(world, run, 'source');
     expect(source).toMatchObject({ error: { code: 'certificate-refused', detail: expect.stringMatching(/not of a relay/) } });
     if (mode === 'managed-tunnelled') expect(error?.code).toBe('certificate-refused');
+    await world.close({ keep: false });
+  });
+});
+
+describe.each(['a', 'b'] as const)('a tunnel of which the relay of host-%s alone has a certificate', (secure) => {
+  it('is foreseen by the check, and refused before anything happens', async () => {
+    const world = await World.open({ certificates: { [secure]: hostWith('relay') } });
+    const body = { domain: world.name, destination: world.there.destination.url, flags: ['LIVE', 'TUNNELLED'] };
+    await expectUntouched(world, async () => {
+      const told = await world.here.sourceClient().checkMigration(body);
+      expect(told.blockers).toMatchObject([
+        { side: 'source', code: 'tls-unavailable', detail: expect.stringMatching(/--tls-cert/) },
+      ]);
+      expectProblem(await ask(world.here.source.url, '/v1/migrations', { body }), 422, 'tls-unavailable');
+      expect(await migrate(world, { mode: 'managed-tunnelled' }).driven).toMatchObject({ code: 'tls-unavailable' });
+      expect((await world.here.sourceClient().checkMigration({ ...body, flags: ['LIVE'] })).ok).toBe(true);
+    });
+    await expectSettled(world, migrate(world, { mode: 'p2p-direct' }), 'destination');
     await world.close({ keep: false });
   });
 });

@@ -25,9 +25,13 @@ export interface WorldOptions {
   readonly linuxFilledMib?: number;
   /** The disk has a file system of its own, which can be filled; only where `canMount`. */
   readonly smallDisk?: boolean;
-  /** The certificates of each host's apps; with them the relays speak TLS. */
-  readonly certificates?: { readonly a: HostCertificates; readonly b: HostCertificates };
+  /** The certificates of each host's apps; with them its relay speaks TLS. */
+  readonly certificates?: { readonly a?: HostCertificates; readonly b?: HostCertificates };
+  /** What else each host is given. */
+  readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
+
+type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts'>;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
 
@@ -80,8 +84,9 @@ export class World {
     const ticks = await listenForTicks(join(folder, 'g', 'serial'));
     const offered = protocols === undefined ? {} : { protocols };
     const host = (name: 'a' | 'b') => {
-      const shown = certificates === undefined ? {} : { certificates: certificates[name] };
-      return new Host({ name: `host-${name}`, folder: join(folder, name), timers: quickTimers, ...offered, ...shown });
+      const shown = certificates?.[name] === undefined ? {} : { certificates: certificates[name] };
+      const own = { name: `host-${name}`, folder: join(folder, name), timers: quickTimers };
+      return new Host({ ...own, ...offered, ...shown, ...o.hosts?.[name] });
     };
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
