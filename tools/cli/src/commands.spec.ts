@@ -217,6 +217,7 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['migrate web http://b:7802 --migrateuri tcp:b:0'],
     ['migrate web http://b:7802 --migrateuri tcp:b:49152,to=9'],
     ['migrate web http://b:7802 --tls --tunnelled'],
+    ['migrate web http://b:7802 --tls --parallel'],
     ['migrate web http://b:7802 --tls --offline --persistent'],
     ['migrate web http://b:7802 --migrateuri exec:true'],
     ['migrate web http://b:7802 --migrateuri http://b:7802/v1/migrations/m1/stream'],
