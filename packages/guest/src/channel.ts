@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { VmferryError } from '@vmferry/errors';
-import { checkUnixSocketPath, closeFd, detachSocket, isErrno, shutdownFd, tcpSilentMs } from '@vmferry/posix';
+import { checkUnixSocketPath, closeFd, detachSocket, isErrno, setSendBuffer, shutdownFd, tcpSilentMs } from '@vmferry/posix';
 import type { Clock } from '@vmferry/seams';
 
 /**
@@ -44,6 +44,9 @@ export class Channel {
   }
 }
 
+/** How far QEMU may write ahead of its relay: by several of its blocks of 128 KiB, or the two would wake each other for every one. */
+const localBufferBytes = 512 * 1024;
+
 /** Connects to the unix socket of a relay's stream. Throws `stream-failed`, after `deadlineMs` too. */
 export function connectLocalStream(path: string, clock: Clock, deadlineMs: number): Promise<Channel> {
   checkUnixSocketPath(path);
@@ -61,7 +64,9 @@ export function connectLocalStream(path: string, clock: Clock, deadlineMs: numbe
     socket.once('connect', () => {
       timer.cancel();
       socket.removeAllListeners('error');
-      resolve(Channel.of(socket));
+      const channel = Channel.of(socket);
+      setSendBuffer(channel.fd, localBufferBytes);
+      resolve(channel);
     });
   });
 }

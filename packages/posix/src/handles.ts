@@ -17,13 +17,23 @@ interface StreamHandle {
  * closes Node's copy alone.
  */
 export function takeHandle(socket: Socket): number {
+  const handle = handleOf(socket);
+  handle.readStop();
+  return handle.fd;
+}
+
+/** The descriptor of `socket`, which stays Node's and goes on being read. Throws `stream-failed` when it has none. */
+export function descriptorOf(socket: Socket): number {
+  return handleOf(socket).fd;
+}
+
+function handleOf(socket: Socket): StreamHandle {
   // Node has no public way to the descriptor of a socket; `_handle` has been the same on 20, 22 and 24.
   const handle = (socket as unknown as { readonly _handle: StreamHandle | null })._handle;
   if (handle === null || handle === undefined || handle.fd < 0) {
     throw new VmferryError('stream-failed', 'The socket is closed: it has no descriptor to take.');
   }
-  handle.readStop();
-  return handle.fd;
+  return handle;
 }
 
 /**

@@ -1,6 +1,6 @@
 export { closeFd, duplicateFd, eventfd, notifyEventfd, openFile, pipe2, resizePipe, setNonBlocking } from './descriptors.js';
 export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from './errno.js';
-export { detachSocket, takeHandle } from './handles.js';
+export { descriptorOf, detachSocket, takeHandle } from './handles.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, type Owner } from './ownership.js';
 export { lockedFiles, openFilesMax, processExecutable, residentKib } from './proc.js';
@@ -8,12 +8,16 @@ export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime
 export { sendWithFd } from './send-with-fd.js';
 export {
   checkUnixSocketPath,
+  congestionControl,
   listenerPid,
   resetOnClose,
   sendWithoutDelay,
+  setCongestionControl,
+  setSendBuffer,
   shutdownFd,
   socketpair,
   takeSocketError,
+  tcpRoundTripMicros,
   tcpSilentMs,
   unixSocketPathBytesMax,
 } from './sockets.js';

@@ -1,6 +1,6 @@
 import type { StreamResource } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
-import { closeFd, resetOnClose } from '@vmferry/posix';
+import { closeFd, congestionControl, resetOnClose } from '@vmferry/posix';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
 import { Bandwidth, type Pump, type PumpCounters, startPump, type TlsSession } from '../pump/index.js';
@@ -42,6 +42,7 @@ export class Stream {
   readonly #startedMs: number;
   readonly #bandwidth = new Bandwidth();
   #bandwidthMibPerSec: number | null = null;
+  #congestionControl: string | null = null;
   #state: StreamState = { t: 'waiting' };
   #local: LocalSocket | undefined;
   #timer: Timer | undefined;
@@ -109,6 +110,7 @@ export class Stream {
 
   /** Takes over the connection to the other relay; with `tls` the stream goes on in TLS. */
   async attachPeer(fd: number, head: Uint8Array, tls: TlsSession | null): Promise<void> {
+    this.#congestionControl = congestionControl(fd);
     await this.#arrived({ side: 'peer', fd, head, tls });
   }
 
@@ -135,6 +137,7 @@ export class Stream {
       attachUrl: role === 'destination' ? `${publicUrl}/v1/streams/${id}/attach` : null,
       ticket: null,
       path: this.#pump?.path ?? null,
+      congestionControl: this.#congestionControl,
       bytesToPeer: counters.bytesToRemote,
       bytesFromPeer: counters.bytesToLocal,
       toPeerBytesPerSec: bytesPerSec.toPeer,
@@ -187,9 +190,10 @@ export class Stream {
   #start({ local, remote, head, tls }: Extract<StreamEffect, { t: 'start' }>): void {
     try {
       const caps = { bandwidth: this.#bandwidth, sharedBandwidth: this.#options.relayBandwidth };
+      const bulk = this.#options.role === 'source' ? 'to-remote' : 'to-local';
       const onFallback = (reason: string) =>
         this.#options.log.warn('the kernel does not splice the stream; Node moves its bytes', { stream: this.id, reason });
-      this.#pump = startPump({ local, remote, head, tls, ...caps, onHalfClose: () => this.#halfClosed(), onFallback });
+      this.#pump = startPump({ local, remote, head, tls, bulk, ...caps, onHalfClose: () => this.#halfClosed(), onFallback });
       this.#throughput = new Throughput(this.#options.clock, this.#pump.counters);
     } catch (thrown) {
       this.#state = { t: 'failed', reason: `the stream could not be started: ${messageOf(thrown)}` };

@@ -9,6 +9,7 @@ import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
 import type { TlsIdentity, TlsPem } from '@vmferry/tls';
 import { Bandwidth, type TlsSession } from '../pump/index.js';
+import { Pacing } from './pacing.js';
 import { bytesPerMib, Stream, type StreamTimers } from './stream.js';
 import { Ticket } from './ticket.js';
 import { sessionAfter } from './tls-admission.js';
@@ -146,6 +147,7 @@ export class Streams {
     try {
       const { migrationId, peer } = request;
       const own = this.#options.tls?.pem ?? null;
+      const pacing = new Pacing();
       const { socket, head } = await openStream({
         ...peer,
         tls: own,
@@ -153,7 +155,9 @@ export class Streams {
         deadlineMs: connectMs,
         signal,
         clock: this.#options.clock,
+        beforeConnect: (fd) => pacing.beforeConnect(fd),
       });
+      pacing.connected(takeHandle(socket));
       armPeer(socket);
       const tls = this.#session(socket, 'client', own);
       await stream.attachPeer(detachSocket(socket), head, tls);
