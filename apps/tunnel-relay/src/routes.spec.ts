@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -252,6 +252,16 @@ describe('attaching', () => {
     expect(await stateOf(url, stream.id, 'failed')).toMatchObject({ reason: 'no peer attached within 1000 ms' });
     const late = openStream({ url: stream.attachUrl, ticket: stream.ticket, migrationId: 'm1', deadlineMs: 5_000 });
     await expect(late).rejects.toMatchObject({ code: 'ticket-invalid' });
+  });
+
+  it('a stream tells how it sends to its peer: as the host has chosen, but a source that would pace does not to a near one', async () => {
+    const chosen = readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim();
+    const [a, b] = [await relayAt(), await relayAt()];
+    const stream = await destination(b.url);
+    expect((await stateOf(b.url, stream.id, 'waiting')).congestionControl).toBe(null);
+    const made = await source(a.url, stream);
+    expect(made.body.congestionControl).toBe(chosen.startsWith('bbr') ? 'reno' : chosen);
+    expect((await stateOf(b.url, stream.id, 'attached')).congestionControl).toBe(chosen);
   });
 
   it('a source answers 201 when its peer accepted, and else with the reason, leaving nothing behind', async () => {

@@ -75,6 +75,8 @@ export const streamResource = z
      * streams.
      */
     path: streamPath.nullable(),
+    /** By which of the kernel's algorithms it sends to its peer, `bbr` or `cubic` for two; null before they are connected. */
+    congestionControl: z.string().max(limits.nameCharsMax).nullable(),
     bytesToPeer: z.int(),
     bytesFromPeer: z.int(),
     /** Over the last second, see the relay's README; 0 unless it streams. */

@@ -1,7 +1,12 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { readFileSync } from 'node:fs';
+import https from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { congestionControl, poll, pollBits, setCongestionControl, takeHandle } from '@vmferry/posix';
+import { type TlsFiles, type TlsPem, tlsSettings } from '@vmferry/tls';
+import { TestAuthority } from '@vmferry/tls/testing';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { openStream } from './open-stream.js';
 import { problem, scriptedApp } from './scripted-app.js';
 
@@ -18,6 +23,11 @@ async function upgradingApp(onUpgrade: (socket: Socket) => void) {
   });
   return { ...app, tickets };
 }
+
+type Found = { readonly address: string; readonly family: 4 | 6 };
+/** Every name leads to these. */
+const resolving = (...found: readonly Found[]) =>
+  ((_name: string, _options: object, answer: (error: null, addresses: readonly Found[]) => void) => answer(null, found)) as never; // The one overload that is called.
 
 describe('openStream', () => {
   it('brings the ticket in its header, and returns the socket and what came behind the 101; Node reads nothing more', async () => {
@@ -106,10 +116,9 @@ describe('openStream', () => {
         ticket,
         migrationId: 'm1',
         deadlineMs: 5_000,
-        lookup: ((_name: string, _options: object, answer: (error: null, found: object[]) => void) =>
-          answer(null, [{ address, family: 4 }])) as never, // The one overload that is called.
+        lookup: resolving({ address, family: 4 }),
       });
-    await expect(opening('169.254.169.254')).rejects.toMatchObject({ code: 'peer-unreachable', message: /169\.254\.169\.254/ });
+    await expect(opening('169.254.169.254')).rejects.toMatchObject({ code: 'invalid-argument', message: /169\.254\.169\.254/ });
     expect(app.tickets).toEqual([]);
     (await opening('127.0.0.1')).socket.destroy();
     expect(app.tickets).toContain(ticket);
@@ -122,5 +131,80 @@ describe('openStream', () => {
       code: 'peer-nonsense',
     });
     expect(target.tickets).toEqual([]);
+  });
+});
+
+const pemOf = ({ cert, key, ca }: TlsFiles): TlsPem => ({
+  cert: readFileSync(cert, 'utf8'),
+  key: readFileSync(key, 'utf8'),
+  ca: readFileSync(ca, 'utf8'),
+});
+
+async function tlsApp() {
+  const authority = new TestAuthority();
+  const [own, peer] = [pemOf(authority.issue(['relay'])), pemOf(authority.issue(['relay']))];
+  authority.remove();
+  const server = https.createServer({ ...tlsSettings(peer), requestCert: true }).listen(0, '127.0.0.1');
+  server.on('upgrade', (_req, socket: Socket) => socket.write(accept()));
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, own };
+}
+
+describe('beforeConnect', () => {
+  const hangUp = (fd: number) => (poll([{ fd, events: 0 }], 0)[0] ?? 0) & pollBits.hangUp;
+  const asked = { ticket, migrationId: 'm1', deadlineMs: 5_000 };
+  const loopback = { address: '127.0.0.1', family: 4 } as const;
+
+  it.each(['an address', 'a name', 'an address over https', 'a name over https'])(
+    'is told the descriptor of what is not connected yet, for %s; an option set there stays',
+    async (to) => {
+      const { url, own = null } = to.endsWith('https')
+        ? await tlsApp()
+        : { ...(await upgradingApp((socket) => socket.write(accept()))), own: undefined };
+      const told: number[] = [];
+      const { socket } = await openStream({
+        ...asked,
+        url: to.startsWith('a name') ? url.replace('127.0.0.1', 'localhost') : url,
+        tls: own,
+        lookup: resolving(loopback),
+        beforeConnect: (fd) => {
+          // Linux says so of a TCP socket without a connection.
+          expect(hangUp(fd)).toBe(pollBits.hangUp);
+          setCongestionControl(fd, 'reno');
+          told.push(fd);
+        },
+      });
+      const fd = takeHandle(socket);
+      expect([told, congestionControl(fd), hangUp(fd)]).toEqual([[fd], 'reno', 0]);
+      socket.destroy();
+    },
+  );
+
+  it.each([
+    ['of both families', { address: '::1', family: 6 }],
+    ['of one', { address: '127.0.0.2', family: 4 }],
+  ] as const)('is not told for a name with several addresses %s: all of them are tried', async (_of, deaf) => {
+    const app = await upgradingApp((socket) => socket.write(accept()));
+    let told = 0;
+    const { socket } = await openStream({
+      ...asked,
+      url: app.url.replace('127.0.0.1', 'two.example'),
+      lookup: resolving(deaf, loopback),
+      beforeConnect: () => {
+        told += 1;
+      },
+    });
+    expect([told, socket.remoteAddress]).toEqual([0, '127.0.0.1']);
+    socket.destroy();
+  });
+
+  it('fails the attempt by what it throws', async () => {
+    const app = await upgradingApp((socket) => socket.write(accept()));
+    const beforeConnect = () => {
+      throw new Error('no such option');
+    };
+    await expect(openStream({ ...asked, url: app.url, beforeConnect })).rejects.toThrow(/no such option/);
+    expect(app.tickets).toEqual([]);
   });
 });

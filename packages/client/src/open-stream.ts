@@ -1,14 +1,14 @@
-import { lookup as systemLookup } from 'node:dns';
+import { type LookupAddress, lookup as systemLookup } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
-import type { Socket } from 'node:net';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import net, { isIP, type LookupFunction, type Socket } from 'node:net';
+import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import { channelHeader, isRefusedAddress, migrationHeader, streamProtocol, ticketHeader } from '@vmferry/api';
 import { fromProblem, VmferryError } from '@vmferry/errors';
-import { takeHandle } from '@vmferry/posix';
+import { descriptorOf, takeHandle } from '@vmferry/posix';
 import { type Clock, systemClock } from '@vmferry/seams';
 import { certificateFault, refused, rolesOf, type TlsPem, tlsSettings } from '@vmferry/tls';
-import { guarded, refusedAddress } from './guarded-lookup.js';
+import { refusedAddress } from './guarded-lookup.js';
 
 export interface OpenStreamOptions {
   /** Where a relay or a destination-agent takes the stream (`attachUrl`, or Prepare's `uri`). https only with `tls`, and http only without it. */
@@ -25,6 +25,11 @@ export interface OpenStreamOptions {
   readonly clock?: Clock;
   /** How a host name becomes addresses; the system's way when it is not given. */
   readonly lookup?: typeof systemLookup;
+  /**
+   * Told the descriptor of the TCP socket before it connects, for options that have to be there by then. Not for a name that has several addresses:
+   * Node tries them one after the other only when the socket is not bound, and then there is no descriptor yet.
+   */
+  readonly beforeConnect?: (fd: number) => void;
 }
 
 export interface OpenedStream {
@@ -41,38 +46,93 @@ const problemBytesMax = 65_536;
  * within the deadline is 'peer-unreachable', an answer of no sense, a redirect among them, 'peer-nonsense'. A name is resolved once, and
  * not connected to when it leads where no other host is (threats, row 6). A peer without a certificate that counts is 'certificate-refused'.
  */
-export function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
+export async function openStream(options: OpenStreamOptions): Promise<OpenedStream> {
   options.signal?.throwIfAborted();
   const url = new URL(options.url);
   const { tls = null } = options;
-  if ((url.protocol === 'https:') !== (tls !== null)) return Promise.reject(refusedScheme(url, tls));
-  if (isRefusedAddress(url.hostname.replace(/^\[|\]$/g, ''))) return Promise.reject(refusedAddress(url.hostname));
+  if ((url.protocol === 'https:') !== (tls !== null)) throw refusedScheme(url, tls);
+  const over = new AbortController();
+  const { origin, pathname } = url;
+  const where = { url: `${origin}${pathname}` };
+  const late = `${where.url} did not take the stream within ${options.deadlineMs} ms.`;
+  const timer = (options.clock ?? systemClock).after(options.deadlineMs, () =>
+    over.abort(new VmferryError('peer-unreachable', late, { data: where })),
+  );
+  const aborted = () => over.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', aborted, { once: true });
+  try {
+    const addresses = await unlessOver(over.signal, addressesOf(url.hostname, options.lookup ?? systemLookup));
+    return await upgraded({ url, where, addresses, options, over: over.signal });
+  } finally {
+    timer.cancel();
+    options.signal?.removeEventListener('abort', aborted);
+  }
+}
+
+interface Attempt {
+  readonly url: URL;
+  readonly where: { readonly url: string };
+  readonly addresses: readonly LookupAddress[];
+  readonly options: OpenStreamOptions;
+  readonly over: AbortSignal;
+}
+
+function upgraded({ url, where, addresses, options, over }: Attempt): Promise<OpenedStream> {
+  const { tls = null } = options;
   return new Promise((resolve, reject) => {
     const settings: http.RequestOptions = {
-      agent: false,
       headers: upgradeHeaders(options),
       maxHeaderSize: 16_384,
-      lookup: guarded(options.lookup ?? systemLookup),
+      signal: over,
+      createConnection: (asked) => dial({ ...asked, ...(tls === null ? {} : tlsOf(url, tls)) }, addresses, options),
     };
-    const request =
-      tls === null
-        ? http.request(url, settings)
-        : https.request(url, { ...settings, ...tlsSettings(tls), checkServerIdentity: checkRelay });
-    const end = endings(options, request, reject);
+    const request = tls === null ? http.request(url, settings) : https.request(url, settings);
+    const fail = (error: Error) => {
+      reject(error);
+      request.destroy();
+    };
     request.once('upgrade', (response, socket, head) => {
       takeHandle(socket);
-      end.done();
-      if (response.headers.upgrade?.toLowerCase() === streamProtocol) resolve({ socket, head });
-      else {
-        socket.destroy();
-        reject(nonsense(url, `it switched to "${response.headers.upgrade ?? 'nothing'}", not ${streamProtocol}`));
-      }
+      if (response.headers.upgrade?.toLowerCase() === streamProtocol) return resolve({ socket, head });
+      socket.destroy();
+      reject(nonsense(url, `it switched to "${response.headers.upgrade ?? 'nothing'}", not ${streamProtocol}`));
     });
     request.once('response', (response) => {
-      readProblem(url, response).then(end.fail, end.fail);
+      readProblem(url, response).then(fail, fail);
     });
+    request.on('error', (cause) => reject(over.aborted ? reasonOf(over) : failureOf(cause, where)));
     request.end();
   });
+}
+
+const anyAddress: Readonly<Record<number, string>> = { 4: '0.0.0.0', 6: '::' };
+
+/** Node makes the descriptor of a socket as late as it can: before `connect` there is one only when the socket is bound, if to any address. */
+function dial(asked: object, addresses: readonly LookupAddress[], { tls, beforeConnect }: OpenStreamOptions): Socket {
+  const [first, ...others] = addresses;
+  const known: LookupFunction = (_name, { all }, answer) => {
+    // Not at once, or the attempt would be made before anyone listens for it.
+    process.nextTick(() => (all === true ? answer(null, [...addresses]) : answer(null, first?.address ?? '', first?.family)));
+  };
+  const bound = beforeConnect !== undefined && others.length === 0 ? anyAddress[first?.family ?? 0] : undefined;
+  const to = { ...asked, lookup: known, ...(bound === undefined ? {} : { localAddress: bound }) } as net.TcpNetConnectOpts;
+  const socket = (tls ?? null) === null ? net.connect(to) : connectTls(to);
+  if (bound !== undefined) socket.on('connectionAttempt', () => tellDescriptor(socket, beforeConnect));
+  return socket;
+}
+
+/** What is thrown here fails the attempt, once Node has made it: an event has no caller that could catch it. */
+function tellDescriptor(socket: Socket, beforeConnect: OpenStreamOptions['beforeConnect']): void {
+  try {
+    beforeConnect?.(descriptorOf(socket));
+  } catch (thrown) {
+    process.nextTick(() => socket.destroy(thrown instanceof Error ? thrown : new Error(String(thrown))));
+  }
+}
+
+function tlsOf({ hostname }: URL, tls: TlsPem): object {
+  const name = isIP(bare(hostname)) === 0 ? { servername: hostname } : {};
+  return { ...tlsSettings(tls), checkServerIdentity: checkRelay, ...name };
 }
 
 /** Before a byte is sent, and so before the ticket is: the certificate has to be of this host, and of a relay. */
@@ -89,6 +149,29 @@ function refusedScheme(url: URL, tls: TlsPem | null): VmferryError {
   return new VmferryError('invalid-argument', detail);
 }
 
+/** Once, so that what was checked is what is connected to (threats, row 6). Throws `invalid-argument`, or what the lookup throws as `peer-unreachable`. */
+async function addressesOf(hostname: string, lookup: typeof systemLookup): Promise<readonly LookupAddress[]> {
+  const host = bare(hostname);
+  const literal = isIP(host);
+  const found = literal === 0 ? await lookedUp(host, lookup) : [{ address: host, family: literal }];
+  const refused = found.find(({ address }) => isRefusedAddress(address));
+  if (refused === undefined) return found;
+  throw refusedAddress(refused.address === host ? hostname : `${hostname} (${refused.address})`);
+}
+
+function lookedUp(host: string, lookup: typeof systemLookup): Promise<readonly LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    lookup(host, { all: true }, (cause, found) => {
+      if (cause === null && found.length > 0) return resolve(found);
+      const what = cause?.message ?? 'it has no address';
+      reject(new VmferryError('peer-unreachable', `${host} cannot be looked up: ${what}.`, { cause, data: { host } }));
+    });
+  });
+}
+
+/** An address without the brackets that a URL puts around one of IPv6. */
+const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '');
+
 function upgradeHeaders({ ticket, migrationId, channel }: OpenStreamOptions): http.OutgoingHttpHeaders {
   return {
     connection: 'Upgrade',
@@ -99,30 +182,14 @@ function upgradeHeaders({ ticket, migrationId, channel }: OpenStreamOptions): ht
   };
 }
 
-/** Everything that can end the attempt early, in one place, so that each is undone with the others. */
-function endings(options: OpenStreamOptions, request: http.ClientRequest, reject: (error: unknown) => void) {
-  const { origin, pathname } = new URL(options.url);
-  const where = { url: `${origin}${pathname}` };
-  const aborted = () => fail(options.signal?.reason);
-  const timer = (options.clock ?? systemClock).after(options.deadlineMs, () =>
-    fail(
-      new VmferryError('peer-unreachable', `${where.url} did not take the stream within ${options.deadlineMs} ms.`, {
-        data: where,
-      }),
-    ),
-  );
-  const done = () => {
-    timer.cancel();
-    options.signal?.removeEventListener('abort', aborted);
-  };
-  const fail = (error: unknown) => {
-    done();
-    reject(error);
-    request.destroy();
-  };
-  options.signal?.addEventListener('abort', aborted, { once: true });
-  request.on('error', (cause) => fail(failureOf(cause, where)));
-  return { done, fail };
+/** Whoever aborts says why with an error; so does a deadline. */
+const reasonOf = (over: AbortSignal) => over.reason as Error;
+
+function unlessOver<T>(over: AbortSignal, waited: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    over.addEventListener('abort', () => reject(reasonOf(over)), { once: true });
+    waited.then(resolve, reject);
+  });
 }
 
 function failureOf(cause: Error, where: { readonly url: string }): VmferryError {

@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { VmferryError } from '@vmferry/errors';
-import { checkUnixSocketPath, closeFd, detachSocket, isErrno, shutdownFd, tcpSilentMs } from '@vmferry/posix';
+import { checkUnixSocketPath, closeFd, detachSocket, isErrno, setSendBuffer, shutdownFd, tcpSilentMs } from '@vmferry/posix';
 import type { Clock } from '@vmferry/seams';
 
 /**
@@ -44,9 +44,14 @@ export class Channel {
   }
 }
 
+/** How far QEMU may write ahead of its relay: by several of its blocks of 128 KiB, or the two would wake each other for every one. */
+const localBufferBytes = 512 * 1024;
+
 /** Connects to the unix socket of a relay's stream, or to that of a QEMU. Throws `stream-failed`, after `deadlineMs` too. */
 export async function connectLocalStream(path: string, clock: Clock, deadlineMs: number): Promise<Channel> {
-  return Channel.of(await connectUnix(path, clock, deadlineMs));
+  const channel = Channel.of(await connectUnix(path, clock, deadlineMs));
+  setSendBuffer(channel.fd, localBufferBytes);
+  return channel;
 }
 
 /** The same connection, in Node's hands. */

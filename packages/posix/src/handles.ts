@@ -22,7 +22,7 @@ export function takeHandle(socket: Socket): number {
   return handle.fd;
 }
 
-/** The descriptor of a socket that stays Node's, which goes on reading. */
+/** The descriptor of `socket`, which stays Node's and goes on being read. Throws `stream-failed` when it has none. */
 export function descriptorOf(socket: Socket): number {
   return handleOf(socket).fd;
 }

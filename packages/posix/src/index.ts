@@ -19,12 +19,16 @@ export { lockedFiles, openFilesMax, processExecutable, residentKib } from './pro
 export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime, waitPidfd } from './processes.js';
 export {
   checkUnixSocketPath,
+  congestionControl,
   listenerPid,
   resetOnClose,
   sendWithoutDelay,
+  setCongestionControl,
+  setSendBuffer,
   shutdownFd,
   socketpair,
   takeSocketError,
+  tcpRoundTripMicros,
   tcpSilentMs,
   unixSocketPathBytesMax,
 } from './sockets.js';

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { constants, mkdtempSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { constants, mkdtempSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,9 +9,20 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeFd, openFile, pipe2, replaceFd, setNonBlocking } from './descriptors.js';
 import { isErrno } from './errno.js';
-import { detachSocket } from './handles.js';
+import { descriptorOf, detachSocket } from './handles.js';
 import { receiveFd, sendWithFd } from './pass-fd.js';
-import { checkUnixSocketPath, resetOnClose, sendWithoutDelay, shutdownFd, socketpair, takeSocketError } from './sockets.js';
+import {
+  checkUnixSocketPath,
+  congestionControl,
+  resetOnClose,
+  sendWithoutDelay,
+  setCongestionControl,
+  setSendBuffer,
+  shutdownFd,
+  socketpair,
+  takeSocketError,
+  tcpRoundTripMicros,
+} from './sockets.js';
 import { poll, pollBits } from './splice.js';
 
 const open: number[] = [];
@@ -89,6 +100,53 @@ describe('sockets', () => {
   it('leaves a unix socket alone when told not to wait for more', () => {
     const [one] = pair();
     expect(() => sendWithoutDelay(one)).not.toThrow();
+  });
+
+  it('lets more bytes wait in a socket with a larger send buffer', () => {
+    const held = (bytes: number) => {
+      const [one] = pair();
+      setNonBlocking(one, true);
+      setSendBuffer(one, bytes);
+      const block = Buffer.alloc(4_096);
+      let taken = 0;
+      for (;;) {
+        try {
+          taken += writeSync(one, block);
+        } catch (thrown) {
+          if ((thrown as NodeJS.ErrnoException).code !== 'EAGAIN') throw thrown;
+          return taken;
+        }
+      }
+    };
+    const [small, large] = [held(16_384), held(131_072)];
+    expect(small).toBeGreaterThan(0);
+    expect(large).toBeGreaterThan(2 * small);
+  });
+
+  it('tells by what a TCP socket decides when to send, and changes it', async () => {
+    const { ours, peer } = await tcpPair();
+    open.push(ours);
+    expect(congestionControl(ours)).toBe(readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim());
+    setCongestionControl(ours, 'reno');
+    expect(congestionControl(ours)).toBe('reno');
+    expect(() => setCongestionControl(ours, 'none-such')).toThrow(/TCP_CONGESTION.*ENOENT|ENOENT.*TCP_CONGESTION/);
+    expect(congestionControl(ours)).toBe('reno');
+    peer.destroy();
+  });
+
+  it('knows the round trip of a TCP connection from its handshake on', async () => {
+    const { ours, peer } = await tcpPair();
+    open.push(ours);
+    for (const fd of [ours, descriptorOf(peer)]) {
+      expect(tcpRoundTripMicros(fd)).toBeGreaterThan(0);
+      expect(tcpRoundTripMicros(fd)).toBeLessThan(1_000_000);
+    }
+    peer.destroy();
+  });
+
+  it('knows neither of a unix socket', () => {
+    const [one] = pair();
+    for (const ask of [() => congestionControl(one), () => tcpRoundTripMicros(one)]) expect(ask).toThrow(/EOPNOTSUPP/);
   });
 
   it('takes socket paths of up to 107 bytes, counted as UTF-8', () => {

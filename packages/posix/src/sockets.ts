@@ -7,13 +7,20 @@ const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2_000_000;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
+const SO_SNDBUF = 7;
 const SO_LINGER = 13;
 const SO_PEERCRED = 17;
+const SO_SNDBUFFORCE = 32;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_INFO = 11;
+const TCP_CONGESTION = 13;
 /** The index of tcpi_last_data_recv in struct tcp_info, in 32-bit words: 8 bytes of small fields, then 11 words before it. */
 const TCPI_LAST_DATA_RECV_WORD = 13;
+/** The same of tcpi_min_rtt: 24 words more, four counts of 64 bits and three of 32. */
+const TCPI_MIN_RTT_WORD = 37;
+/** The kernel's TCP_CA_NAME_MAX. */
+const congestionControlBytesMax = 16;
 const shutdownHow = { read: 0, write: 1, both: 2 } as const;
 
 /** sun_path has 108 bytes and its last one must be a NUL. Node 20 cuts a longer path silently and listens elsewhere. */
@@ -50,15 +57,58 @@ export function sendWithoutDelay(fd: number): void {
   if (errnoName(errno) !== 'EOPNOTSUPP') throw systemCallError('setsockopt TCP_NODELAY', errno, `socket ${fd}`);
 }
 
+/**
+ * How many bytes may wait in a socket for whoever reads at its other end. The kernel takes twice the number and counts its own records too, so of large
+ * writes nearly twice as much fits. A user who is not root gets at most what `net.core.wmem_max` says.
+ */
+export function setSendBuffer(fd: number, bytes: number): void {
+  const wanted = new Int32Array([bytes]);
+  if (libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, wanted, wanted.byteLength) !== -1) return;
+  checked('setsockopt SO_SNDBUF', libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, wanted, wanted.byteLength), `socket ${fd}`);
+}
+
+/** By which of the kernel's algorithms a TCP socket decides when to send: `cubic`, `bbr` and so on. */
+export function congestionControl(fd: number): string {
+  const name = new Int32Array(congestionControlBytesMax / Int32Array.BYTES_PER_ELEMENT);
+  checked(
+    'getsockopt TCP_CONGESTION',
+    libc.getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, new Uint32Array([name.byteLength])),
+    `socket ${fd}`,
+  );
+  const text = Buffer.from(name.buffer).toString('latin1');
+  return text.slice(0, text.indexOf('\0'));
+}
+
+/** Chooses it. Every user may take `reno`; others only root, or where `net.ipv4.tcp_allowed_congestion_control` names them. */
+export function setCongestionControl(fd: number, name: string): void {
+  const bytes = Buffer.alloc(congestionControlBytesMax);
+  bytes.write(name, 'latin1');
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / Int32Array.BYTES_PER_ELEMENT);
+  checked(
+    'setsockopt TCP_CONGESTION',
+    libc.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, words, Buffer.byteLength(name)),
+    `socket ${fd} to ${name}`,
+  );
+}
+
+/** The shortest round trip of a TCP connection so far, in microseconds: what the network alone takes, from the handshake on. */
+export function tcpRoundTripMicros(fd: number): number {
+  return tcpInfo(fd, TCPI_MIN_RTT_WORD);
+}
+
 /** How long nothing has come over a TCP connection, in milliseconds, as the kernel counts it; whoever reads the bytes does not matter. */
 export function tcpSilentMs(fd: number): number {
-  const info = new Int32Array(TCPI_LAST_DATA_RECV_WORD + 1);
+  return tcpInfo(fd, TCPI_LAST_DATA_RECV_WORD);
+}
+
+function tcpInfo(fd: number, word: number): number {
+  const info = new Int32Array(word + 1);
   checked(
     'getsockopt TCP_INFO',
     libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, new Uint32Array([info.byteLength])),
     `socket ${fd}`,
   );
-  return info[TCPI_LAST_DATA_RECV_WORD] ?? 0;
+  return info[word] ?? 0;
 }
 
 /** The process that listened on the unix socket which `fd` has connected to, by the kernel's word; later owners of the socket do not change it. */

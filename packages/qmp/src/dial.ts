@@ -33,10 +33,14 @@ export async function dial({ path, clock, deadlineMs, signal }: DialOptions): Pr
       });
     }
     if (clock.monotonicMs() - startedMs + pauseMs > deadlineMs) {
-      throw new VmferryError('monitor-timeout', `No QEMU listens on the monitor ${path} after ${deadlineMs} ms; see its log.`, {
-        cause: outcome.error,
-        data: { path, deadlineMs },
-      });
+      throw new VmferryError(
+        'monitor-timeout',
+        `No QEMU listens on the monitor ${path} after ${Math.round(deadlineMs)} ms; see its log.`,
+        {
+          cause: outcome.error,
+          data: { path, deadlineMs },
+        },
+      );
     }
     await sleep(clock, pauseMs, signal);
   }

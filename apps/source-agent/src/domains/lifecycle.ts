@@ -42,6 +42,8 @@ export class Lifecycle {
 
   async start(domain: Domain, { paused, force, autodestroy }: StartWish, principal: string): Promise<void> {
     const tied = autodestroy === undefined ? null : { session: autodestroy, principal };
+    // At once, and again once the job is there: a definition that leaves may hold it for longer than a caller waits.
+    if (domain.movesDefinition) domain.refuseUndecided();
     await this.#asJob(domain, 'modify', principal, async () => {
       if (tied !== null) this.#autodestroy.require(tied);
       if (domain.guest !== null) throw activeAlready(domain, domain.guest.alive);

@@ -16,16 +16,20 @@ export function offlineChecks(
     () => checkOffline(flags(), body),
     () => refuseActive(domain),
     () => domain.refuseUndecided(),
-    () => refuseWithoutDefinition(domain),
+    // What these two look for is, of an active domain, its guest, and was told above.
+    () => isActive(domain) || refuseWithoutDefinition(domain),
     // Whether a guest of it comes in or runs that this agent does not have in hand, its status document says.
-    () => refuseIncoming(context, domain),
+    () => isActive(domain) || refuseIncoming(context, domain),
     () => checkSupported(domain.definition),
   ];
 }
 
+const isActive = ({ guest, hasProcess }: Domain) => guest !== null || hasProcess;
+
 /** Two definitions of a guest that runs invite a second start of it. */
-function refuseActive({ name, guest, hasProcess, state }: Domain): void {
-  if (guest === null && !hasProcess) return;
+function refuseActive(domain: Domain): void {
+  const { name, state } = domain;
+  if (!isActive(domain)) return;
   throw new VmferryError(
     'domain-running',
     `The domain ${name} is ${state.state}; with OFFLINE only the definition of one that is not active is migrated. Shut it down, or migrate it without OFFLINE.`,

@@ -2,7 +2,14 @@ import { agentUrl, type Perform2Request, type PerformRequest, parseTcpUri, perfo
 import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
 import type { SpiceServer } from '@vmferry/hypervisor';
-import { type MigrationKey, type Protocol, parseFlags, refuseSendingWishes, stepArguments } from '@vmferry/migration';
+import {
+  type MigrationFlags,
+  type MigrationKey,
+  type Protocol,
+  parseFlags,
+  refuseSendingWishes,
+  stepArguments,
+} from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 
 /** What Prepare's cookie must be of. */
@@ -28,7 +35,7 @@ export interface AcceptedPerform {
 /** Reads and checks the Perform of either protocol in full, before any side effect. */
 export function acceptPerform(context: SourceContext, of: PerformOf, body: PerformRequest | Perform2Request): AcceptedPerform {
   context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, domain: of.domain.name, ...stepArguments(body) });
-  parseFlags(body.flags ?? []);
+  refuseOtherWay(of, parseFlags(body.flags ?? []));
   const { hostName, graphics, vmferry } = readCookie(context, of, body.cookie);
   const { peer, stream } = vmferry ?? {};
   if (of.offline) refuseSendingWishes(body);
@@ -69,6 +76,19 @@ function refuseOtherChannels({ channels, offline }: PerformOf, stream: CookieStr
   throw new VmferryError(
     'cookie-malformed',
     `The cookie of Prepare names ${said(stream.channels ?? null)}, and the migration was begun for ${said(channels)}.`,
+  );
+}
+
+/** Begin has said what moves; a Perform that says anything has to say the same. */
+function refuseOtherWay({ key, offline }: PerformOf, flags: MigrationFlags): void {
+  if (flags.size === 0 || flags.has('OFFLINE') === offline) return;
+  const [begun, performed] = offline ? ['with', 'without'] : ['without', 'with'];
+  throw new VmferryError(
+    'step-mismatch',
+    `The migration ${key.id} was begun ${begun} OFFLINE and is performed ${performed} it.`,
+    {
+      data: { step: 'perform' },
+    },
   );
 }
 

@@ -3,6 +3,7 @@ import type { SharedCounters } from './counters.js';
 import type { PathListener, PumpJob, Unsupported } from './data-path.js';
 import { ConnectionBroke, Direction, type Progress, SpliceRefused } from './direction.js';
 import type { Side, WorkerEnd } from './pump-end.js';
+import { RestingDirection } from './resting.js';
 
 interface Connection {
   readonly side: Side;
@@ -13,19 +14,21 @@ interface Connection {
 
 /**
  * The path by `splice`: moves bytes between two non-blocking sockets, both ways, until both directions have ended, a connection breaks or an abort is
- * wanted. Blocks its thread in `poll` only; keeping a rate is its timeout. The directions take turns call by call, so that a torrent in one never starves
- * the return path in the other, and an abort is seen between any two calls.
+ * wanted. Blocks its thread in `poll` only; keeping a rate is its timeout. The directions take turns, so that a torrent in one never starves the
+ * return path in the other, and an abort is seen between any two calls.
  */
 export function moveBytes(job: PumpJob, counters: SharedCounters, listener: PathListener): WorkerEnd | Unsupported {
   const local: Connection = { side: 'local', fd: job.local, hungUp: false };
   const remote: Connection = { side: 'remote', fd: job.remote, hungUp: false };
   const toLocal = new Direction(job.toLocal, counters);
   const toRemote = new Direction(job.toRemote, counters);
+  const resting = { toLocal: new RestingDirection(toLocal), toRemote: new RestingDirection(toRemote) };
   try {
     let told = false;
+    let outbound: Progress = 'moved';
     while (!counters.abortWanted) {
-      const inbound = toLocal.step();
-      const outbound = toRemote.step();
+      const inbound = resting.toLocal.step(outbound);
+      outbound = resting.toRemote.step(inbound);
       if (inbound === 'ended' && outbound === 'ended') return { t: 'clean' };
       if (!told && (inbound === 'ended' || outbound === 'ended')) {
         told = true;

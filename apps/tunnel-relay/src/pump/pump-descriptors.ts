@@ -1,10 +1,23 @@
-import { closeFd, duplicateFd, eventfd, pipe2, resetOnClose, resizePipe, sendWithoutDelay, setNonBlocking } from '@vmferry/posix';
+import {
+  closeFd,
+  duplicateFd,
+  eventfd,
+  pipe2,
+  resetOnClose,
+  resizePipe,
+  sendWithoutDelay,
+  setNonBlocking,
+  setSendBuffer,
+} from '@vmferry/posix';
+import type { DirectionName } from './pump-end.js';
 
 /**
- * What one direction may hold between its two sockets (threats, row 12: at most 1 MiB). Larger pipes made whole
- * migrations no faster (`pnpm bench --tunnel`; the pump alone is another matter, `--pump`), and a user who is not root has 64 MiB of them.
+ * What the bulk may have in its pipe (threats, row 12: at most 1 MiB), and the send buffer of the socket to the QEMU that reads it. With more a guest
+ * that is stopped waits longer for its last bytes; with less the threads wake each other more often. A user who is not root has 64 MiB of pipes.
  */
-export const pipeBytesWanted = 256 * 1024;
+export const pipeBytesWanted = 512 * 1024;
+/** Linux makes every pipe as large. */
+const returnPipeBytes = 64 * 1024;
 
 interface KernelPipe {
   readonly read: number;
@@ -32,25 +45,28 @@ export interface PumpDescriptors {
 export function openPumpDescriptors(
   local: number,
   remote: number,
-  { pipeBytes, handsOver }: { readonly pipeBytes: number; readonly handsOver: boolean },
+  { bulk, pipeBytes, handsOver }: { readonly bulk: DirectionName; readonly pipeBytes: number; readonly handsOver: boolean },
 ): PumpDescriptors {
   const owned = [local, remote];
   const own = (fd: number) => {
     owned.push(fd);
     return fd;
   };
-  const ownPipe = (): KernelPipe => {
+  const ownPipe = (of: DirectionName): KernelPipe => {
     const pipe = pipe2();
-    return { read: own(pipe.read), write: own(pipe.write), bytesMax: resizePipe(pipe.write, pipeBytes) };
+    const bytes = of === bulk ? pipeBytes : returnPipeBytes;
+    return { read: own(pipe.read), write: own(pipe.write), bytesMax: resizePipe(pipe.write, bytes) };
   };
   try {
     for (const socket of [local, remote]) readyEnd(socket);
+    if (bulk === 'to-local') setSendBuffer(local, pipeBytes);
     const control = handsOver ? own(duplicateFd(local)) : null;
     const close = (how: 'clean' | 'reset') => {
       if (how === 'clean') for (const socket of [local, remote]) resetOnClose(socket, false);
       owned.forEach(closeFd);
     };
-    return { local, remote, control, wake: own(eventfd()), toLocal: ownPipe(), toRemote: ownPipe(), close };
+    const [toLocal, toRemote] = [ownPipe('to-local'), ownPipe('to-remote')];
+    return { local, remote, control, wake: own(eventfd()), toLocal, toRemote, close };
   } catch (thrown) {
     owned.forEach(closeFd);
     throw thrown;

@@ -4,7 +4,7 @@ import { type PumpCounters, SharedCounters } from './counters.js';
 import type { PumpJob } from './data-path.js';
 import { Bandwidth } from './pace.js';
 import { openPumpDescriptors, type PumpDescriptors, pipeBytesWanted } from './pump-descriptors.js';
-import type { PathName, PumpEnd, WorkerEnd } from './pump-end.js';
+import type { DirectionName, PathName, PumpEnd, WorkerEnd } from './pump-end.js';
 import { keepWorker, takeWorker } from './pump-workers.js';
 import type { TlsSession } from './tls-session.js';
 import type { WorkerMessage, WorkerOrder } from './worker-messages.js';
@@ -21,7 +21,9 @@ export interface PumpOptions {
   /** The caps that it keeps: its own, and the one of all streams of the relay. Without one it takes what it gets. */
   readonly bandwidth?: Bandwidth;
   readonly sharedBandwidth?: Bandwidth;
-  /** What one direction may hold between its sockets; for the bench, which measures others beside the relay's own. */
+  /** Which way the memory goes. The other direction carries the few bytes of QEMU's return path. `to-remote` unless it is told. */
+  readonly bulk?: DirectionName;
+  /** What the bulk's pipe may hold; for the bench, which measures others beside the relay's own. */
   readonly pipeBytes?: number;
   /** Told when one direction has come to its end and the other has not. */
   readonly onHalfClose?: () => void;
@@ -58,8 +60,8 @@ process.on('exit', () => {
 export function startPump(options: PumpOptions): Pump {
   const { onHalfClose = () => undefined, onFallback = () => undefined, tls = null } = options;
   let path: PathName = tls === null ? (options.path ?? 'splice') : 'tls';
-  const { pipeBytes = pipeBytesWanted, handsOver = false } = options;
-  const descriptors = openPumpDescriptors(options.local, options.remote, { pipeBytes, handsOver });
+  const { bulk = 'to-remote', pipeBytes = pipeBytesWanted, handsOver = false } = options;
+  const descriptors = openPumpDescriptors(options.local, options.remote, { bulk, pipeBytes, handsOver });
   const counters = new SharedCounters();
   const worker = takeWorkerOrClose(descriptors);
   let abortReason = '';

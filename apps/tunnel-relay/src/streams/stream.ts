@@ -1,9 +1,9 @@
 import type { StreamResource } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
-import { closeFd, resetOnClose } from '@vmferry/posix';
+import { closeFd, congestionControl, resetOnClose } from '@vmferry/posix';
 import type { Clock, FaultPoints, Timer } from '@vmferry/seams';
 import type { Log } from '@vmferry/service';
-import { Bandwidth, type Pump, type PumpCounters, startPump, type TlsSession } from '../pump/index.js';
+import { Bandwidth, type DirectionName, type Pump, type PumpCounters, startPump, type TlsSession } from '../pump/index.js';
 import { type LocalSocket, listenOnce } from './local-socket.js';
 import { type StreamEffect, type StreamEnd, type StreamEvent, type StreamState, step } from './stream-state.js';
 import { Throughput } from './throughput.js';
@@ -53,6 +53,7 @@ export class Stream {
   readonly #startedMs: number;
   readonly #bandwidth = new Bandwidth();
   #bandwidthMibPerSec: number | null = null;
+  #congestionControl: string | null = null;
   #state: StreamState = { t: 'waiting' };
   #local: LocalSocket | undefined;
   #timer: Timer | undefined;
@@ -124,6 +125,7 @@ export class Stream {
 
   /** Takes over the connection to the other relay; with `tls` the stream goes on in TLS. */
   async attachPeer(fd: number, head: Uint8Array, tls: TlsSession | null): Promise<void> {
+    this.#congestionControl = congestionControl(fd);
     await this.#arrived({ side: 'peer', fd, head, tls });
   }
 
@@ -152,6 +154,7 @@ export class Stream {
       attachUrl: role === 'destination' ? `${publicUrl}/v1/streams/${membership?.family ?? id}/attach` : null,
       ticket: null,
       path: this.#pump?.path ?? null,
+      congestionControl: this.#congestionControl,
       bytesToPeer: counters.bytesToRemote,
       bytesFromPeer: counters.bytesToLocal,
       toPeerBytesPerSec: bytesPerSec.toPeer,
@@ -204,10 +207,11 @@ export class Stream {
   #start({ local, remote, head, tls }: Extract<StreamEffect, { t: 'start' }>): void {
     try {
       const caps = { bandwidth: this.#bandwidth, sharedBandwidth: this.#options.relayBandwidth };
+      const bulk: DirectionName = this.#options.role === 'source' ? 'to-remote' : 'to-local';
       const onFallback = (reason: string) =>
         this.#options.log.warn('the kernel does not splice the stream; Node moves its bytes', { stream: this.id, reason });
-      const handsOver = this.membership !== null;
-      this.#pump = startPump({ local, remote, handsOver, head, tls, ...caps, onHalfClose: () => this.#halfClosed(), onFallback });
+      const ends = { local, remote, handsOver: this.membership !== null, head, tls, bulk };
+      this.#pump = startPump({ ...ends, ...caps, onHalfClose: () => this.#halfClosed(), onFallback });
       this.#throughput = new Throughput(this.#options.clock, this.#pump.counters);
     } catch (thrown) {
       this.#state = { t: 'failed', reason: `the stream could not be started: ${messageOf(thrown)}` };

@@ -50,7 +50,7 @@ export class PumpBench {
   async measure({ direction, pipeBytes }: PumpCase, bytes: number): Promise<PumpSample> {
     const localPath = join(this.#folder, `s${this.#streams++}`);
     const listening = this.#pump.answer('listening');
-    this.#pump.order({ pipeBytes, localPath });
+    this.#pump.order({ pipeBytes, bulk: direction === 'unix to tcp' ? 'to-remote' : 'to-local', localPath });
     const { local, remote } = await listening;
     const [from, to] = direction === 'unix to tcp' ? [local, remote] : [remote, local];
     const connected = Promise.all([this.#sender.answer('connected'), this.#receiver.answer('connected')]);

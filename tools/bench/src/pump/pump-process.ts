@@ -7,6 +7,7 @@ import type { Address } from '../ends/ends.js';
 /** A process with the relay's pump in it and nothing else: it pumps one stream at a time, through pipes of the size it is told. */
 export interface PumpOrder {
   readonly pipeBytes: number;
+  readonly bulk: 'to-local' | 'to-remote';
   /** Where the local end is to connect to: a short path that does not exist. */
   readonly localPath: string;
 }
@@ -22,7 +23,7 @@ process.on('message', (order: PumpOrder) => {
   void pumpOnce(order);
 });
 
-async function pumpOnce({ pipeBytes, localPath }: PumpOrder): Promise<void> {
+async function pumpOnce({ pipeBytes, bulk, localPath }: PumpOrder): Promise<void> {
   const [local, remote] = [createServer({ pauseOnConnect: true }), createServer({ pauseOnConnect: true })];
   local.listen(localPath);
   remote.listen(0, '127.0.0.1');
@@ -32,7 +33,7 @@ async function pumpOnce({ pipeBytes, localPath }: PumpOrder): Promise<void> {
   const arriving = Promise.all([arrivalAt(local), arrivalAt(remote)]);
   answer({ t: 'listening', local: { path: localPath }, remote: { port: address.port } });
   const [localSocket, remoteSocket] = await arriving;
-  const pump = startPump({ local: detachSocket(localSocket), remote: detachSocket(remoteSocket), pipeBytes });
+  const pump = startPump({ local: detachSocket(localSocket), remote: detachSocket(remoteSocket), bulk, pipeBytes });
   const { t: how } = await pump.ended;
   const { spliceCalls, stalls } = pump.counters;
   answer({ t: 'ended', how, spliceCalls, stalls });
