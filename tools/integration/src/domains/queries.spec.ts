@@ -83,7 +83,7 @@ it('S55: speed and downtime are set on a migration that runs, and on no other', 
     const run = migrate(world, { mode: 'p2p-direct', ...endless });
     await untilStreaming(run);
     const steered = await agent.setParameters(run.id, { bandwidthMibPerSec: 2, downtimeMsMax: 2 });
-    expect(steered.parameters).toEqual({ bandwidthBytesPerSec: 2_097_152, downtimeMsMax: 2 });
+    expect(steered.parameters).toEqual({ bandwidthBytesPerSec: 2_097_152, downtimeMsMax: 2, parallelConnections: null });
     const asked = agent.monitorCommand(world.uuid, { execute: 'query-migrate-parameters' });
     expect((await asked).return, 'QEMU was told').toMatchObject({ 'max-bandwidth': 2_097_152 });
     await run.cancel();
