@@ -144,8 +144,8 @@ describe.each(everyPath)('a pump that keeps a rate by %s', (path) => {
     const told = [send(local, 64), send(remote, 16)];
     expect(await Promise.all(heard)).toEqual(await Promise.all(told));
     expect(await pump.ended).toEqual({ t: 'clean' });
-    // 4 MiB at 8 MiB/s, less what the first turn and the arrears allow.
-    expect(performance.now() - start).toBeGreaterThan(450);
+    // 4 MiB at 8 MiB/s are 500 ms. Of them 30 may be made up for, and what goes last goes when its time begins: a piece of Node's is 31 ms.
+    expect(performance.now() - start).toBeGreaterThan(435);
   });
 
   it('takes another rate while it streams', async () => {
