@@ -10,13 +10,13 @@ import { type TlsFiles, tlsSettings } from '@vmferry/tls';
 import { TestAuthority } from '@vmferry/tls/testing';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import {
+  expectBothWays,
+  expectNothingLeftByMore,
   identityOf,
   qemuEnd,
   type RelayProcess,
-  receive,
   refusedRelay,
   relayProcess,
-  send,
   streamIn,
   tlsArguments,
   tunnel,
@@ -52,27 +52,11 @@ describe('two relays with certificates (threats 4, 5 and 8)', () => {
     const [a, b] = [await tlsRelay(), await tlsRelay()];
     expect(a.url).toMatch(/^https:/);
     const { source, destination, qemuA, qemuB } = await tunnel(a, b);
-    const [sentA, sentB, gotA, gotB] = await Promise.all([
-      send(qemuA, bytes),
-      send(qemuB, bytes),
-      receive(qemuA),
-      receive(qemuB),
-    ]);
-    expect([gotA, gotB]).toEqual([sentB, sentA]);
+    await expectBothWays({ qemuA, qemuB }, bytes);
     const closed = { path: 'tls', spliceCalls: 0, bytesToPeer: bytes, bytesFromPeer: bytes, reason: null };
     expect(await streamIn(a, source.id, 'closed')).toMatchObject(closed);
     expect(await streamIn(b, destination.id, 'closed')).toMatchObject(closed);
-    // The streams that follow use threads and connections again; whatever grows with each would show.
-    const before = [a.descriptors(), b.descriptors()];
-    for (let more = 0; more < 4; more += 1) {
-      const again = await tunnel(a, b);
-      again.qemuA.end();
-      again.qemuB.end();
-      await streamIn(a, again.source.id, 'closed');
-      await streamIn(b, again.destination.id, 'closed');
-    }
-    const grown = [a.descriptors(), b.descriptors()].map((now, index) => now - (before[index] ?? 0));
-    expect(Math.max(...grown), 'descriptors that four streams have left behind').toBeLessThan(4);
+    await expectNothingLeftByMore(a, b);
   });
 
   it('show nothing of the stream, the ticket or the migration to whoever listens between them', async () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { receive, relayProcess, send, streamIn, tunnel } from './testing/relay-processes.js';
+import { expectBothWays, relayProcess, streamIn, tunnel } from './testing/relay-processes.js';
 
 const bytes = 8 * 1_048_576;
 
@@ -46,13 +46,7 @@ describe('a relay whose kernel refuses to splice', () => {
     const a = await relayProcess(['--log-level', 'warn'], { LD_PRELOAD: shim(refused, errno) });
     const b = await relayProcess();
     const { source, destination, qemuA, qemuB } = await tunnel(a, b);
-    const [sentA, sentB, gotA, gotB] = await Promise.all([
-      send(qemuA, bytes),
-      send(qemuB, bytes),
-      receive(qemuA),
-      receive(qemuB),
-    ]);
-    expect([gotA, gotB]).toEqual([sentB, sentA]);
+    await expectBothWays({ qemuA, qemuB }, bytes);
     expect(await streamIn(a, source.id, 'closed')).toMatchObject({ path: 'streams', bytesToPeer: bytes, bytesFromPeer: bytes });
     expect(await streamIn(b, destination.id, 'closed')).toMatchObject({ path: 'splice', bytesToPeer: bytes });
     expect(a.logged()).toMatch(new RegExp(`the kernel does not splice the stream.*"reason":"${errno}"`));

@@ -8,7 +8,7 @@ import { fromProblem, VmferryError } from '@vmferry/errors';
 import { descriptorOf, takeHandle } from '@vmferry/posix';
 import { type Clock, systemClock } from '@vmferry/seams';
 import { certificateFault, refused, rolesOf, type TlsPem, tlsSettings } from '@vmferry/tls';
-import { refusedAddress } from './guarded-lookup.js';
+import { addressesOfName, bare, refusedAddress } from './guarded-lookup.js';
 
 export interface OpenStreamOptions {
   /** Where a relay or a destination-agent takes the stream (`attachUrl`, or Prepare's `uri`). https only with `tls`, and http only without it. */
@@ -152,25 +152,19 @@ function refusedScheme(url: URL, tls: TlsPem | null): VmferryError {
 /** Once, so that what was checked is what is connected to (threats, row 6). Throws `invalid-argument`, or what the lookup throws as `peer-unreachable`. */
 async function addressesOf(hostname: string, lookup: typeof systemLookup): Promise<readonly LookupAddress[]> {
   const host = bare(hostname);
-  const literal = isIP(host);
-  const found = literal === 0 ? await lookedUp(host, lookup) : [{ address: host, family: literal }];
-  const refused = found.find(({ address }) => isRefusedAddress(address));
-  if (refused === undefined) return found;
-  throw refusedAddress(refused.address === host ? hostname : `${hostname} (${refused.address})`);
+  const family = isIP(host);
+  if (family !== 0) {
+    if (isRefusedAddress(host)) throw refusedAddress(hostname);
+    return [{ address: host, family }];
+  }
+  try {
+    return await addressesOfName(host, lookup);
+  } catch (cause) {
+    if (VmferryError.is(cause, 'invalid-argument')) throw cause;
+    const detail = `${host} cannot be looked up: ${(cause as Error).message}.`; // A lookup says nothing else.
+    throw new VmferryError('peer-unreachable', detail, { cause, data: { host } });
+  }
 }
-
-function lookedUp(host: string, lookup: typeof systemLookup): Promise<readonly LookupAddress[]> {
-  return new Promise((resolve, reject) => {
-    lookup(host, { all: true }, (cause, found) => {
-      if (cause === null && found.length > 0) return resolve(found);
-      const what = cause?.message ?? 'it has no address';
-      reject(new VmferryError('peer-unreachable', `${host} cannot be looked up: ${what}.`, { cause, data: { host } }));
-    });
-  });
-}
-
-/** An address without the brackets that a URL puts around one of IPv6. */
-const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, '');
 
 function upgradeHeaders({ ticket, migrationId, channel }: OpenStreamOptions): http.OutgoingHttpHeaders {
   return {

@@ -3,7 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import { isRefusedAddress, type TcpUri } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
-import { guarded, refusedAddress } from './guarded-lookup.js';
+import { bare, guarded, refusedAddress } from './guarded-lookup.js';
 
 export interface OpenTcpOptions {
   /** Where the QEMU of the other host listens. */
@@ -19,7 +19,7 @@ export interface OpenTcpOptions {
  * it leads where no other host is (threats, row 6). Throws `stream-failed`, after the deadline too.
  */
 export function openTcp({ to, deadlineMs, clock, lookup = systemLookup }: OpenTcpOptions): Promise<Socket> {
-  const host = to.host.replace(/^\[|\]$/g, '');
+  const host = bare(to.host);
   if (isRefusedAddress(host)) return Promise.reject(refusedAddress(host));
   return new Promise((resolve, reject) => {
     const socket = createConnection({ host, port: to.port, lookup: guarded(lookup) });

@@ -88,17 +88,33 @@ export class DocumentFolder<T> {
     });
   }
 
+  /** The same, and null too for one that waits to be mended: for whoever can go on without it. */
+  async readIfReadable(name: string): Promise<T | null> {
+    const found = await this.#look(name);
+    return found === 'unreadable' ? null : found.value;
+  }
+
+  /** Whether a document of this name waits to be mended, so that nobody knows what it says. */
+  async isUnreadable(name: string): Promise<boolean> {
+    return (await this.#look(name)) === 'unreadable';
+  }
+
+  async #look(name: string): Promise<{ readonly value: T | null } | 'unreadable'> {
+    try {
+      return { value: await this.read(name) };
+    } catch (thrown) {
+      if (VmferryError.is(thrown, 'state-unreadable')) return 'unreadable';
+      throw thrown;
+    }
+  }
+
   /** Every readable document, by name. The others are set aside and reported; `unreadable` names them. */
   async list(): Promise<{ name: string; value: T }[]> {
     await this.#open();
     const found: { name: string; value: T }[] = [];
     for (const name of (await this.#names()).sort()) {
-      try {
-        const value = await this.read(name);
-        if (value !== null) found.push({ name, value });
-      } catch (error) {
-        if (!VmferryError.is(error, 'state-unreadable')) throw error;
-      }
+      const value = await this.readIfReadable(name);
+      if (value !== null) found.push({ name, value });
     }
     return found;
   }

@@ -90,6 +90,7 @@ describe('DocumentStore', () => {
       await expect(again.read('a')).rejects.toMatchObject({ code: 'state-unreadable' });
       await expect(again.write('a', { count: 8 })).rejects.toMatchObject({ code: 'state-unreadable' });
       expect(await again.unreadable()).toEqual([movedTo]);
+      expect([await again.isUnreadable('a'), await again.readIfReadable('a')]).toEqual([true, null]);
     }
     await counters.remove('a');
     expect(readdirSync(dir)).toEqual(['a.json.unreadable-1']);
@@ -102,6 +103,8 @@ describe('DocumentStore', () => {
     writeFileSync(join(dir, 'b.json'), '{');
     expect((await counters.list()).map(({ name }) => name)).toEqual(['a', 'c']);
     expect(await counters.unreadable()).toEqual([join(dir, 'b.json.unreadable-1')]);
+    expect([await counters.isUnreadable('c'), await counters.readIfReadable('c')]).toEqual([false, { count: 1 }]);
+    expect([await counters.isUnreadable('none'), await counters.readIfReadable('none')]).toEqual([false, null]);
   });
 
   it('refuses a document over 4 MiB, when written and when read', async () => {

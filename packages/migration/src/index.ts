@@ -23,7 +23,7 @@ export {
   supportedFlags,
 } from './flags.js';
 export { keyName, type MigrationKey, type Permit, permitDigest, permitMatches } from './key.js';
-export { checkOffline, isOffline, refuseOfflineIn, refuseSendingWishes } from './offline.js';
+export { checkOffline, isOffline, refuseOfflineIn, refuseOtherThanBegun, refuseSendingWishes } from './offline.js';
 export { channelsOf, checkParallel, isParallel, refuseParallelIn } from './parallel.js';
 export { negotiate, type Protocol, protocols } from './protocols.js';
 export {

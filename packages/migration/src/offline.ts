@@ -51,6 +51,19 @@ export function refuseOfflineIn(protocol: Protocol, flags: ReadonlySet<string> |
   throw new VmferryError('peer-protocol', 'OFFLINE is of protocol v3 alone, and this migration would be one of v2.');
 }
 
+/** Begin has said what moves, and each step has to be of the same. Throws `step-mismatch`. */
+export function refuseOtherThanBegun(
+  id: string,
+  step: 'prepare' | 'perform',
+  offline: { readonly begun: boolean; readonly taken: boolean },
+): void {
+  if (offline.begun === offline.taken) return;
+  const [begun, taken] = offline.begun ? ['with', 'without'] : ['without', 'with'];
+  const done = { prepare: 'prepared', perform: 'performed' }[step];
+  const detail = `The migration ${id} was begun ${begun} OFFLINE and is ${done} ${taken} it.`;
+  throw new VmferryError('step-mismatch', detail, { data: { step } });
+}
+
 function atOdds(path: string, why: string): VmferryError {
   const detail = `With OFFLINE ${why}.`;
   return new VmferryError('invalid-argument', detail, { errors: [{ path, code: 'invalid-argument', detail }] });

@@ -2,7 +2,7 @@ import { agentUrl } from '@vmferry/api';
 import { cookieFromBase64, decodeCookie } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
 import { decodeLockState, encodeLockState } from '@vmferry/locking';
-import type { Binding, MigrationKey } from '@vmferry/migration';
+import { type Binding, type MigrationKey, refuseOtherThanBegun } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 
 /**
@@ -28,16 +28,7 @@ export function readBeginCookie(
   if (permitDigest === undefined || peer === undefined || peer.role !== 'source') {
     throw new VmferryError('cookie-malformed', 'The cookie of Begin names no permit digest or no source agent.');
   }
-  if ((cookie.vmferry?.offline === true) !== offline) {
-    const [begun, prepared] = offline ? ['without', 'with'] : ['with', 'without'];
-    throw new VmferryError(
-      'step-mismatch',
-      `The migration ${migration.id} was begun ${begun} OFFLINE and is prepared ${prepared} it.`,
-      {
-        data: { step: 'prepare' },
-      },
-    );
-  }
+  refuseOtherThanBegun(migration.id, 'prepare', { begun: cookie.vmferry?.offline === true, taken: offline });
   if (!agentUrl.safeParse(peer.url).success) {
     const detail = `The source agent calls itself ${peer.url}, which no other host can ask; give it its --public-url.`;
     throw new VmferryError('cookie-malformed', detail);

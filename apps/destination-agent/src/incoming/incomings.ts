@@ -77,22 +77,14 @@ export class Incomings {
 
   /** An earlier life of this agent may have ended between the note and the record, or between the decision and the note. */
   async #forgetArrivals(): Promise<void> {
-    const { arrivals } = this.#context;
+    const { arrivals, journals } = this.#context;
     for (const { name: uuid, value: key } of await arrivals.list()) {
-      const journal = this.#byKey.get(keyName(key))?.journal;
-      const isOver = journal === undefined ? !(await this.#isUnreadable(key)) : journal.concluded && !hasArrivedOffline(journal);
+      const name = keyName(key);
+      const journal = this.#byKey.get(name)?.journal;
+      // While its record waits to be mended, the note keeps the domain from being started.
+      const isOver =
+        journal === undefined ? !(await journals.isUnreadable(name)) : journal.concluded && !hasArrivedOffline(journal);
       if (isOver) await arrivals.remove(uuid);
-    }
-  }
-
-  /** Of a record that waits to be mended nobody knows what it says: its domain is kept from being started. */
-  async #isUnreadable(key: MigrationKey): Promise<boolean> {
-    try {
-      await this.#context.journals.read(keyName(key));
-      return false;
-    } catch (thrown) {
-      if (VmferryError.is(thrown, 'state-unreadable')) return true;
-      throw thrown;
     }
   }
 

@@ -95,3 +95,17 @@ it('S31: OFFLINE: a committed record makes the definition known, as long as its 
   const { body } = await request(agent.url).get(`/v1/domains/${idle}/xml`);
   expect(body.xml, 'what it was taken over as').not.toContain('newer');
 });
+
+it('I12: a record that cannot be read keeps its own domain from being defined, and no other one', async () => {
+  const [lost, other] = ['55555555-5555-4555-8555-555555555555', '66666666-6666-4666-8666-666666666666'];
+  const unreadable = { id: 'm4', nonce: 'd'.repeat(32) };
+  const folder = join(agent.folder, 'state/run', lost);
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'incoming.json'), JSON.stringify({ version: 1, name: lost, document: unreadable }));
+  writeFileSync(join(agent.folder, `state/migrations/m4.${unreadable.nonce}.incoming.json`), '{');
+  const define = async (of: string) => {
+    const xml = domainXml.replace(uuid, of).replace('come', `d-${of.slice(0, 4)}`);
+    return (await request(agent.url).post('/v1/domains').send({ xml })).body.code;
+  };
+  expect([await define(other), await define(lost)]).toEqual([undefined, 'state-unreadable']);
+});

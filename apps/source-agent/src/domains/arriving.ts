@@ -1,5 +1,5 @@
-import { parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
+import type { Arrival } from '@vmferry/host-state';
 import type { SourceContext } from '../context.js';
 import type { Domain } from './domain.js';
 
@@ -30,16 +30,17 @@ export async function refuseIncoming(
 
 /**
  * A name belongs to the domain that is coming in under it from its note of arrival on, and so does a uuid under which a definition comes in. Throws
- * `in-doubt`.
+ * `in-doubt`, and `state-unreadable` for a uuid whose record waits to be mended.
  */
 export async function refuseArriving(
   { arrivals, incomingRecord }: ArrivalPorts,
   { name, uuid }: { readonly name: string; readonly uuid: string },
 ): Promise<void> {
   for (const { name: arriving, value: key } of await arrivals.list()) {
-    const record = await incomingRecord(key);
+    const isSame = arriving === uuid;
+    const record = isSame ? await incomingRecord(key) : await knownRecord(incomingRecord, key);
     const isOpen = record?.decision === 'open' || record?.decision === 'committing';
-    const takes = arriving === uuid ? record?.offline === true && isOpen : record?.name === name && record.decision !== 'aborted';
+    const takes = isSame ? record?.offline === true && isOpen : record?.name === name && record.decision !== 'aborted';
     if (!takes) continue;
     const detail = `The domain ${record?.name} (${arriving}) is coming in to this host by migration ${key.id}; choose another name and uuid, or wait for its end.`;
     throw new VmferryError('in-doubt', detail, { data: { migrationId: key.id } });
@@ -48,17 +49,25 @@ export async function refuseArriving(
 
 /**
  * The configuration of a domain as this agent may know it: what a migration has written that is not committed may be put back by its
- * destination-agent. Null when there was none before.
+ * destination-agent. Null when there was none before. `arrival` is the note of that migration.
  */
-export async function ownConfig({ arrivals, incomingRecord }: ArrivalPorts, config: string): Promise<string | null> {
-  const arrival = await arrivals.read(parseDomain(config).uuid);
-  if (arrival === null) return config;
-  const record = await incomingRecord(arrival).catch((thrown: unknown) => {
-    // Nothing is started of it until its record is mended.
-    if (VmferryError.is(thrown, 'state-unreadable')) return null;
-    throw thrown;
-  });
+export async function ownConfig(
+  { incomingRecord }: ArrivalPorts,
+  config: string,
+  arrival: Arrival | undefined,
+): Promise<string | null> {
+  const record = arrival === undefined ? null : await knownRecord(incomingRecord, arrival);
   if (record === null || record.configBefore === null || record.decision === 'committed' || record.decision === 'unknown')
     return config;
   return record.configBefore.xml;
+}
+
+/** Null too for a record that waits to be mended: until then nothing is started of its domain, and of another it says nothing. */
+async function knownRecord(incomingRecord: ArrivalPorts['incomingRecord'], key: Arrival): ReturnType<typeof incomingRecord> {
+  try {
+    return await incomingRecord(key);
+  } catch (thrown) {
+    if (VmferryError.is(thrown, 'state-unreadable')) return null;
+    throw thrown;
+  }
 }

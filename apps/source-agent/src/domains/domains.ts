@@ -26,8 +26,10 @@ export class Domains {
 
   /** Reads what is on disk after a start: the configurations, and the guests that this agent owns and that still live. */
   async load(): Promise<void> {
-    for (const { value } of await this.#context.configs.list()) {
-      const config = await ownConfig(this.#context, value);
+    const { arrivals, configs } = this.#context;
+    const arriving = new Map((await arrivals.list()).map(({ name, value }) => [name, value]));
+    for (const { name: uuid, value } of await configs.list()) {
+      const config = await ownConfig(this.#context, value, arriving.get(uuid));
       if (config !== null) this.#add({ config, live: null });
     }
     for (const { value: status } of await this.#context.guestHost.statuses.list()) {
@@ -251,10 +253,7 @@ export class Domains {
   /** Why a QEMU is gone that nobody saw end: what its migration had journalled to do with it, else it has crashed. */
   async #endOf({ migration }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed' | 'undecided'> {
     if (migration?.role !== 'source') return 'crashed';
-    const journal = await this.#context.journals.read(keyName(migration)).catch((thrown: unknown) => {
-      if (VmferryError.is(thrown, 'state-unreadable')) return null;
-      throw thrown;
-    });
+    const journal = await this.#context.journals.readIfReadable(keyName(migration));
     if (journal === null) return 'undecided';
     if (journal.machine.stage === 'leaving') return 'migrated';
     return journal.machine.destroyIntended ? 'destroyed' : 'crashed';

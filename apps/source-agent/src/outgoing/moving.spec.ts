@@ -32,7 +32,7 @@ function sending(o: { cancelled?: boolean; record?: 'open' | 'aborted'; arrives?
 it('S31: OFFLINE: what is moved is the definition: held as long as it is defined, and noted as leaving until the migration is over', async () => {
   const notes = new Map<string, typeof key>();
   const leaving = {
-    read: (uuid: string) => Promise.resolve(notes.get(uuid) ?? null),
+    readIfReadable: (uuid: string) => Promise.resolve(notes.get(uuid) ?? null),
     write: (uuid: string, value: typeof key) => Promise.resolve(void notes.set(uuid, value)),
     remove: (uuid: string) => Promise.resolve(void notes.delete(uuid)),
   };

@@ -1,4 +1,3 @@
-import { VmferryError } from '@vmferry/errors';
 import type { MigrationKey, SourceJournal } from '@vmferry/migration';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
@@ -46,12 +45,8 @@ export function movingDefinition(context: Pick<SourceContext, 'leaving'> & Arriv
     look: () => (domain.config === null ? 'gone' : 'alive'),
     mark: (key) => leaving.write(domain.uuid, key),
     unmark: async ({ nonce }) => {
-      const noted = await leaving.read(domain.uuid).catch((thrown: unknown) => {
-        // The journal says that it is over; what was set aside is for a person.
-        if (VmferryError.is(thrown, 'state-unreadable')) return null;
-        throw thrown;
-      });
-      if (noted?.nonce === nonce) await leaving.remove(domain.uuid);
+      // The journal says that it is over; a note that was set aside is for a person.
+      if ((await leaving.readIfReadable(domain.uuid))?.nonce === nonce) await leaving.remove(domain.uuid);
     },
     refuseUnlessMine: () => refuseIncoming(context, domain),
     goOn: () => Promise.resolve(true),

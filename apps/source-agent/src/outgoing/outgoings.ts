@@ -23,7 +23,6 @@ import {
   isOffline,
   keyName,
   type MigrationFlags,
-  type MigrationKey,
   type Protocol,
   parseFlags,
   phaseOf,
@@ -110,21 +109,11 @@ export class Outgoings {
 
   /** An earlier life of this agent may have ended between the note of a definition that leaves and its journal, or behind the journal's end. */
   async #forgetLeavings(): Promise<void> {
-    const { leaving } = this.#context;
+    const { leaving, journals } = this.#context;
     for (const { name: uuid, value: key } of await leaving.list()) {
       const outgoing = this.#byKey.get(keyName(key));
-      if (outgoing === undefined && (await this.#isUnreadable(key))) this.#domains.byUuid(uuid)?.markLeaving(key);
+      if (outgoing === undefined && (await journals.isUnreadable(keyName(key)))) this.#domains.byUuid(uuid)?.markLeaving(key);
       else if (outgoing === undefined || isOver(outgoing)) await leaving.remove(uuid);
-    }
-  }
-
-  async #isUnreadable(key: MigrationKey): Promise<boolean> {
-    try {
-      await this.#context.journals.read(keyName(key));
-      return false;
-    } catch (thrown) {
-      if (VmferryError.is(thrown, 'state-unreadable')) return true;
-      throw thrown;
     }
   }
 

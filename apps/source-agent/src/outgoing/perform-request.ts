@@ -3,10 +3,11 @@ import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, typ
 import { VmferryError } from '@vmferry/errors';
 import type { SpiceServer } from '@vmferry/hypervisor';
 import {
-  type MigrationFlags,
+  isOffline,
   type MigrationKey,
   type Protocol,
   parseFlags,
+  refuseOtherThanBegun,
   refuseSendingWishes,
   stepArguments,
 } from '@vmferry/migration';
@@ -35,7 +36,9 @@ export interface AcceptedPerform {
 /** Reads and checks the Perform of either protocol in full, before any side effect. */
 export function acceptPerform(context: SourceContext, of: PerformOf, body: PerformRequest | Perform2Request): AcceptedPerform {
   context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, domain: of.domain.name, ...stepArguments(body) });
-  refuseOtherWay(of, parseFlags(body.flags ?? []));
+  const flags = parseFlags(body.flags ?? []);
+  // Perform may leave its flags out.
+  if (flags.size > 0) refuseOtherThanBegun(of.key.id, 'perform', { begun: of.offline, taken: isOffline(flags) });
   const { hostName, graphics, vmferry } = readCookie(context, of, body.cookie);
   const { peer, stream } = vmferry ?? {};
   if (of.offline) refuseSendingWishes(body);
@@ -76,19 +79,6 @@ function refuseOtherChannels({ channels, offline }: PerformOf, stream: CookieStr
   throw new VmferryError(
     'cookie-malformed',
     `The cookie of Prepare names ${said(stream.channels ?? null)}, and the migration was begun for ${said(channels)}.`,
-  );
-}
-
-/** Begin has said what moves; a Perform that says anything has to say the same. */
-function refuseOtherWay({ key, offline }: PerformOf, flags: MigrationFlags): void {
-  if (flags.size === 0 || flags.has('OFFLINE') === offline) return;
-  const [begun, performed] = offline ? ['with', 'without'] : ['without', 'with'];
-  throw new VmferryError(
-    'step-mismatch',
-    `The migration ${key.id} was begun ${begun} OFFLINE and is performed ${performed} it.`,
-    {
-      data: { step: 'perform' },
-    },
   );
 }
 

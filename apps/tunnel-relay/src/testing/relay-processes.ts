@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import type { StreamResource } from '@vmferry/api';
 import { RelayClient } from '@vmferry/client';
 import { type TlsFiles, TlsIdentity } from '@vmferry/tls';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 
 export interface RelayProcess {
   readonly child: ChildProcess;
@@ -155,4 +155,24 @@ export function closeOf(socket: net.Socket): Promise<void> {
       .on('close', () => resolve())
       .resume();
   });
+}
+
+/** Pours so many bytes into both ends of a tunnel at once, each with its end behind them, and proves that all of them came. */
+export async function expectBothWays({ qemuA, qemuB }: Pick<Tunnel, 'qemuA' | 'qemuB'>, bytes: number): Promise<void> {
+  const [sentA, sentB, gotA, gotB] = await Promise.all([send(qemuA, bytes), send(qemuB, bytes), receive(qemuA), receive(qemuB)]);
+  expect([gotA, gotB]).toEqual([sentB, sentA]);
+}
+
+/** Streams that follow use threads and connections again: whatever grows with each would show. */
+export async function expectNothingLeftByMore(a: RelayProcess, b: RelayProcess): Promise<void> {
+  const before = [a.descriptors(), b.descriptors()];
+  for (let more = 0; more < 4; more += 1) {
+    const again = await tunnel(a, b);
+    again.qemuA.end();
+    again.qemuB.end();
+    await streamIn(a, again.source.id, 'closed');
+    await streamIn(b, again.destination.id, 'closed');
+  }
+  const grown = [a.descriptors(), b.descriptors()].map((now, index) => now - (before[index] ?? 0));
+  expect(Math.max(...grown), 'descriptors that four streams have left behind').toBeLessThan(4);
 }
