@@ -37,9 +37,9 @@ async function pressAgainst(qemu: net.Socket, relay: RelayProcess, id: string) {
 
 /**
  * What may lie between the two QEMUs: two pipes, a unix socket that holds what its kernel lets a writer send ahead, one to the reader that holds twice
- * the send buffer of 512 KiB, and a TCP connection, which by the kernel's defaults sends up to 4 MiB ahead and receives up to 6.
+ * the send buffer of 512 KiB, and a TCP connection, of which 256 KiB wait to be sent and whose receiver takes up to 6 MiB by the kernel's defaults.
  */
-const heldMax = 2 * 524_288 + 400_000 + 2 * 600_000 + 10 * mib;
+const heldMax = 2 * 524_288 + 400_000 + 2 * 600_000 + 262_144 + 6 * mib;
 
 describe('a reader that stops', () => {
   it('stops the writer: no relay grows, both are asked as ever, and it all comes when the reader goes on', async () => {

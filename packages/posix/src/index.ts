@@ -20,6 +20,7 @@ export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime
 export {
   checkUnixSocketPath,
   congestionControl,
+  limitUnsent,
   listenerPid,
   resetOnClose,
   sendWithoutDelay,

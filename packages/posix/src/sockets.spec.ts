@@ -14,6 +14,7 @@ import { receiveFd, sendWithFd } from './pass-fd.js';
 import {
   checkUnixSocketPath,
   congestionControl,
+  limitUnsent,
   resetOnClose,
   sendWithoutDelay,
   setCongestionControl,
@@ -32,6 +33,21 @@ function pair(): [number, number] {
   return [one, other];
 }
 afterEach(() => open.splice(0).forEach(closeFd));
+
+/** Writes until the socket takes no more; how many bytes it took. */
+function fill(fd: number): number {
+  setNonBlocking(fd, true);
+  const block = Buffer.alloc(4_096);
+  let taken = 0;
+  for (;;) {
+    try {
+      taken += writeSync(fd, block);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== 'EAGAIN') throw thrown;
+      return taken;
+    }
+  }
+}
 
 async function tcpPair(): Promise<{ ours: number; peer: net.Socket }> {
   const server = net.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
@@ -102,21 +118,30 @@ describe('sockets', () => {
     expect(() => sendWithoutDelay(one)).not.toThrow();
   });
 
+  it('leaves a unix socket alone when told how much may be unsent', () => {
+    const [one] = pair();
+    expect(() => limitUnsent(one, 1)).not.toThrow();
+  });
+
+  it('takes less into a TCP socket whose peer reads nothing when little may be unsent', async () => {
+    const taken = async (limit: number | null) => {
+      const { ours, peer } = await tcpPair();
+      if (limit !== null) limitUnsent(ours, limit);
+      const bytes = fill(ours);
+      peer.destroy();
+      closeFd(ours);
+      return bytes;
+    };
+    const [limited, free] = [await taken(65_536), await taken(null)];
+    expect(limited).toBeGreaterThan(0);
+    expect(free - limited).toBeGreaterThan(1_048_576);
+  });
+
   it('lets more bytes wait in a socket with a larger send buffer', () => {
     const held = (bytes: number) => {
       const [one] = pair();
-      setNonBlocking(one, true);
       setSendBuffer(one, bytes);
-      const block = Buffer.alloc(4_096);
-      let taken = 0;
-      for (;;) {
-        try {
-          taken += writeSync(one, block);
-        } catch (thrown) {
-          if ((thrown as NodeJS.ErrnoException).code !== 'EAGAIN') throw thrown;
-          return taken;
-        }
-      }
+      return fill(one);
     };
     const [small, large] = [held(16_384), held(131_072)];
     expect(small).toBeGreaterThan(0);

@@ -15,6 +15,7 @@ const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
+const TCP_NOTSENT_LOWAT = 25;
 /** The index of tcpi_last_data_recv in struct tcp_info, in 32-bit words: 8 bytes of small fields, then 11 words before it. */
 const TCPI_LAST_DATA_RECV_WORD = 13;
 /** The same of tcpi_min_rtt: 24 words more, four counts of 64 bits and three of 32. */
@@ -51,10 +52,23 @@ export function resetOnClose(fd: number, on: boolean): void {
 
 /** Switches off the waiting for more (Nagle) on a TCP socket; any other socket sends at once anyway. */
 export function sendWithoutDelay(fd: number): void {
-  const on = new Int32Array([1]);
-  if (libc.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, on.byteLength) !== -1) return;
+  setTcpOption(fd, 'TCP_NODELAY', TCP_NODELAY, 1);
+}
+
+/**
+ * How many bytes a TCP socket takes before it has sent them (TCP_NOTSENT_LOWAT); what is on its way counts for nothing, so a long way stays as fast. Any
+ * other socket sends at once anyway.
+ */
+export function limitUnsent(fd: number, bytes: number): void {
+  setTcpOption(fd, 'TCP_NOTSENT_LOWAT', TCP_NOTSENT_LOWAT, bytes);
+}
+
+/** A socket of another family does not know the option and is left alone. */
+function setTcpOption(fd: number, name: string, option: number, value: number): void {
+  const wanted = new Int32Array([value]);
+  if (libc.setsockopt(fd, IPPROTO_TCP, option, wanted, wanted.byteLength) !== -1) return;
   const errno = lastErrno();
-  if (errnoName(errno) !== 'EOPNOTSUPP') throw systemCallError('setsockopt TCP_NODELAY', errno, `socket ${fd}`);
+  if (errnoName(errno) !== 'EOPNOTSUPP') throw systemCallError(`setsockopt ${name}`, errno, `socket ${fd}`);
 }
 
 /**

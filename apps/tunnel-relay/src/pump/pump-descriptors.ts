@@ -2,6 +2,7 @@ import {
   closeFd,
   duplicateFd,
   eventfd,
+  limitUnsent,
   pipe2,
   resetOnClose,
   resizePipe,
@@ -16,6 +17,11 @@ import type { DirectionName } from './pump-end.js';
  * that is stopped waits longer for its last bytes; with less the threads wake each other more often. A user who is not root has 64 MiB of pipes.
  */
 export const pipeBytesWanted = 512 * 1024;
+/**
+ * What the connection to the other relay takes before it has sent it. The kernel would take up to 4 MiB, and a guest that is stopped would wait for all of
+ * it: measured, with a destination slower than the wire, 21 ms of downtime without this bound and 11 with it.
+ */
+const unsentBytes = 256 * 1024;
 /** Linux makes every pipe as large. */
 const returnPipeBytes = 64 * 1024;
 
@@ -60,6 +66,7 @@ export function openPumpDescriptors(
   try {
     for (const socket of [local, remote]) readyEnd(socket);
     if (bulk === 'to-local') setSendBuffer(local, pipeBytes);
+    else limitUnsent(remote, unsentBytes);
     const control = handsOver ? own(duplicateFd(local)) : null;
     const close = (how: 'clean' | 'reset') => {
       if (how === 'clean') for (const socket of [local, remote]) resetOnClose(socket, false);
