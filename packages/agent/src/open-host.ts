@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import { AuditFile, Auditor } from '@vmferry/audit';
 import type { GuestHost, Owner } from '@vmferry/guest';
 import { type AgentLock, type AppName, DocumentStore, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
-import { EmbeddedLocks, type LockDriver, noLocks } from '@vmferry/locking';
-import { type Clock, type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
+import type { LockDriver } from '@vmferry/locking';
+import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
 import { checkRuntimeDir, type Log } from '@vmferry/service';
 import { CapabilityCache } from './capability-cache.js';
 import { EventLog } from './events/event-log.js';
 import { LifecycleEvents } from './events/lifecycle-events.js';
 import { MigrateTls } from './migrate-tls.js';
+import { openLocks } from './open-locks.js';
 import { type AgentOptions, parseUser } from './options.js';
 
 /** A host as one of its agents has opened it. */
@@ -88,11 +89,6 @@ export async function openHost(
       lock.release();
     },
   };
-}
-
-async function openLocks(options: AgentOptions, { folders, identity }: HostState, clock: Clock): Promise<LockDriver> {
-  if (options.lockDriver === 'none') return noLocks;
-  return EmbeddedLocks.open({ folder: folders.locks, scope: 'host', hostUuid: identity.hostUuid, clock });
 }
 
 function openSecurity(

@@ -24,7 +24,12 @@ export interface AgentOptions {
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly imageRoot: string[];
-  readonly lockDriver: 'embedded' | 'none';
+  readonly lockDriver: 'embedded' | 'etcd' | 'none';
+  readonly etcd: string[];
+  readonly etcdPrefix: string;
+  readonly etcdCert?: string;
+  readonly etcdKey?: string;
+  readonly etcdCa?: string;
   readonly securityDriver: 'dac' | 'none';
   readonly sessionTtlSeconds: number;
   readonly retryMs: number;
@@ -50,11 +55,7 @@ export function agentCommand(name: string, description: string): Command {
     .addOption(option('--host-name <name>', 'of this host, when its state folder is made').default(hostname()))
     .addOption(option('--token-file <file>', 'credentials; without it only loopback is served'))
     .addOption(option('--peer-token-file <file>', "what this agent shows its host's apps and its peers"))
-    .addOption(
-      option('--peer <url...>', 'the agents of other hosts that are shown the peer token')
-        .argParser((text: string, before: readonly string[]) => [...before, ...text.split(/[\s,]+/)])
-        .default([]),
-    )
+    .addOption(urlsOption(option('--peer <url...>', 'the agents of other hosts that are shown the peer token')))
     .addOption(
       option('--log-level <level>', 'of the JSON lines on stderr')
         .choices([...logLevels])
@@ -75,7 +76,14 @@ export function agentCommand(name: string, description: string): Command {
       option('--qemu-user <uid:gid>', 'whom QEMU runs as when the agent is root').default(isRoot ? qemuUserDefault : undefined),
     )
     .addOption(option('--image-root <dir...>', 'folders below which disks may lie').default(['/']))
-    .addOption(option('--lock-driver <driver>', 'who arbitrates the leases').choices(['embedded', 'none']).default('embedded'))
+    .addOption(
+      option('--lock-driver <driver>', 'who arbitrates the leases').choices(['embedded', 'etcd', 'none']).default('embedded'),
+    )
+    .addOption(urlsOption(option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')))
+    .addOption(option('--etcd-prefix <text>', 'what the keys in the etcd begin with').default('/vmferry/leases/'))
+    .addOption(option('--etcd-cert <file>', 'PEM; what this agent shows an etcd at https://'))
+    .addOption(option('--etcd-key <file>', 'the key of --etcd-cert'))
+    .addOption(option('--etcd-ca <file>', 'who signs the certificates of the etcd'))
     .addOption(
       option('--security-driver <driver>', "who labels QEMU's files")
         .choices(['dac', 'none'])
@@ -91,6 +99,11 @@ export function agentCommand(name: string, description: string): Command {
         60_000,
       ).default(500),
     );
+}
+
+/** URLs one by one or in one word, as from the environment. */
+function urlsOption(option: Option): Option {
+  return option.argParser((text: string, before: readonly string[]) => [...before, ...text.split(/[\s,]+/)]).default([]);
 }
 
 /** A whole number from `min` to `max`. */

@@ -8,8 +8,15 @@ import { sweepTemporaries, writeDurably } from './durable-file.js';
 import { formatRecord, type LeaseRecord, readRecord } from './lease-record.js';
 import { acquired, adopted, broken, type LeaseRule, released, transferred } from './lease-rules.js';
 import { isLive, type LiveProcess, namedProcess, nameProcess, takeLiveLock } from './live-lock.js';
-import type { FencingProof, LockDriver, LockState, ResourceId } from './lock-driver.js';
-import { resourceKey } from './lock-state.js';
+import {
+  checkProof,
+  checkResources,
+  type FencingProof,
+  type LockDriver,
+  type LockState,
+  type ResourceId,
+} from './lock-driver.js';
+import { resourceKey, stateOf } from './lock-state.js';
 import { withRecordLocks } from './record-mutex.js';
 
 export interface EmbeddedOptions {
@@ -20,8 +27,6 @@ export interface EmbeddedOptions {
   readonly clock: Clock;
   readonly faults?: FaultPoints;
 }
-
-const RESOURCES_MAX = 64;
 
 /**
  * Leases as files, with no service to run. Per resource: the record `KEY.json`, its mutex `KEY.lk`, and for a guest the live lock
@@ -133,10 +138,7 @@ export class EmbeddedLocks implements LockDriver {
     proof: FencingProof,
     actor: string,
   ): Promise<LockState> {
-    const reason = proof.t === 'operator' ? proof.statement : proof.by;
-    if (reason.trim() === '' || reason.length > 1024 || actor.trim() === '') {
-      throw new VmferryError('invalid-argument', 'To break a lease, say who does it and on what proof (1 to 1,024 characters).');
-    }
+    checkProof(proof, actor);
     return this.#change(resources, broken(epoch));
   }
 
@@ -228,11 +230,8 @@ export class EmbeddedLocks implements LockDriver {
   }
 
   /** One operation at a time in this process, and the mutexes against the others. */
-  #locked<R>(resources: readonly ResourceId[], act: () => Promise<R>): Promise<R> {
-    if (resources.length === 0 || resources.length > RESOURCES_MAX) {
-      const detail = `A lease is taken for 1 to ${RESOURCES_MAX} resources, not for ${resources.length}.`;
-      return Promise.reject(new VmferryError('invalid-argument', detail));
-    }
+  async #locked<R>(resources: readonly ResourceId[], act: () => Promise<R>): Promise<R> {
+    checkResources(resources);
     const paths = resources.map((resource) => `${this.#base(resource)}.lk`);
     const mine = this.#tail.then(() => withRecordLocks(paths, this.#options.clock, act));
     this.#tail = mine.catch(() => undefined);
@@ -240,11 +239,7 @@ export class EmbeddedLocks implements LockDriver {
   }
 
   #state(resources: readonly ResourceId[], records: readonly LeaseRecord[]): LockState {
-    const grants = resources.map((resource, index) => ({
-      key: resourceKey(resource),
-      epoch: String(records[index]?.epoch ?? 0n),
-    }));
-    return { driver: this.name, v: 1, grants };
+    return stateOf(this.name, resources, records);
   }
 
   #recordPath(resource: ResourceId): string {

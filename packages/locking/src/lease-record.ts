@@ -14,26 +14,33 @@ const neverOwned: LeaseRecord = { owner: null, epoch: 0n, migrationId: null };
 
 const VERSION = 1;
 
-export function formatRecord(resource: ResourceId, { owner, epoch, migrationId }: LeaseRecord): string {
-  return `${JSON.stringify({ version: VERSION, resource: resourceKey(resource), owner, epoch: String(epoch), migrationId })}\n`;
+/** `write` names the write itself, for a store that cannot always say whether it was made. */
+export function formatRecord(resource: ResourceId, { owner, epoch, migrationId }: LeaseRecord, write?: string): string {
+  return `${JSON.stringify({ version: VERSION, resource: resourceKey(resource), owner, epoch: String(epoch), migrationId, write })}\n`;
 }
 
-/**
- * Reads the record of a resource. One that cannot be read stays where it is and refuses everything (`lease-unavailable`): moved away, it would
- * look like a resource that nobody ever owned.
- */
+/** Reads the record of a resource from its file, as `parseRecordText` does. */
 export async function readRecord(path: string, resource: ResourceId): Promise<LeaseRecord> {
-  let text: string;
+  let text: string | null;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return neverOwned;
-    throw unavailable(path, error);
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw unavailable(path, error);
+    text = null;
   }
+  return parseRecordText(text, resource, path);
+}
+
+/**
+ * Reads the record that is kept at `where`; null is one that was never written. One that cannot be read stays where it is and refuses everything
+ * (`lease-unavailable`): moved away, it would look like a resource that nobody ever owned.
+ */
+export function parseRecordText(text: string | null, resource: ResourceId, where: string): LeaseRecord {
+  if (text === null) return neverOwned;
   try {
     return parseRecord(JSON.parse(text), resource);
   } catch (error) {
-    throw unavailable(path, error);
+    throw unavailable(where, error);
   }
 }
 
@@ -48,14 +55,14 @@ function parseRecord(value: unknown, resource: ResourceId): LeaseRecord {
   return { owner, epoch: BigInt(epoch), migrationId };
 }
 
-function unavailable(path: string, error: unknown): VmferryError {
+function unavailable(where: string, error: unknown): VmferryError {
   const reason = error instanceof Error ? error.message : String(error);
   return new VmferryError(
     'lease-unavailable',
-    `The lease record ${path} cannot be read (${reason}). Mend it by hand; until then nobody gets the lease.`,
+    `The lease record ${where} cannot be read (${reason}). Mend it by hand; until then nobody gets the lease.`,
     {
       cause: error,
-      data: { path },
+      data: { where },
     },
   );
 }

@@ -1,3 +1,5 @@
+import { VmferryError } from '@vmferry/errors';
+
 /**
  * The seam between the agents and whatever arbitrates who may run a guest. Every driver passes the same checks
  * (`lockDriverContract`).
@@ -60,4 +62,21 @@ export interface LockDriver {
   breakLock(vm: string, resources: readonly ResourceId[], epoch: string, proof: FencingProof, actor: string): Promise<LockState>;
   /** Calls back when a resource that this host held has another owner. */
   watch(lost: (resource: ResourceId) => void): Disposable;
+}
+
+const resourcesMax = 64;
+const reasonCharactersMax = 1_024;
+
+/** Throws `invalid-argument` for none and for more than 64. */
+export function checkResources(resources: readonly ResourceId[]): void {
+  if (resources.length >= 1 && resources.length <= resourcesMax) return;
+  const detail = `A lease is taken for 1 to ${resourcesMax} resources, not for ${resources.length}.`;
+  throw new VmferryError('invalid-argument', detail);
+}
+
+/** Throws `invalid-argument` for a proof or an actor that says nothing. */
+export function checkProof(proof: FencingProof, actor: string): void {
+  const reason = proof.t === 'operator' ? proof.statement : proof.by;
+  if (reason.trim() !== '' && reason.length <= reasonCharactersMax && actor.trim() !== '') return;
+  throw new VmferryError('invalid-argument', 'To break a lease, say who does it and on what proof (1 to 1,024 characters).');
 }

@@ -8,6 +8,19 @@ export function resourceKey({ kind, key }: ResourceId): string {
   return `${kind}:${key}`;
 }
 
+/** The state that says these records of these resources, in their order. */
+export function stateOf(
+  driver: string,
+  resources: readonly ResourceId[],
+  records: readonly { readonly epoch: bigint }[],
+): LockState {
+  const grants = resources.map((resource, index) => ({
+    key: resourceKey(resource),
+    epoch: String(records[index]?.epoch ?? 0n),
+  }));
+  return { driver, v: 1, grants };
+}
+
 /** The state as the text that goes into `<leases>`; null when it says nothing, as with the driver `none`. */
 export function encodeLockState({ driver, v, grants }: LockState): string | null {
   if (grants.length === 0) return null;

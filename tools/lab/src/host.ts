@@ -19,7 +19,9 @@ export interface HostOptions {
   /** The folder of this host; its state and its sockets go below it. Short, because unix sockets are. */
   readonly folder: string;
   readonly timers?: HostTimers;
-  readonly lockDriver?: 'embedded' | 'none';
+  readonly lockDriver?: 'embedded' | 'etcd' | 'none';
+  /** The members of the etcd of the lock driver. */
+  readonly etcd?: readonly string[];
   /** What the destination-agent offers; both by default. */
   readonly protocols?: 'v3' | 'v2';
   /** The certificates of its apps; with them its relay speaks TLS. */
@@ -59,6 +61,7 @@ export class Host {
       ...tlsArguments(options.certificates?.agents),
       ...(options.migrateTlsDir === undefined ? [] : ['--migrate-tls-dir', options.migrateTlsDir]),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
+      ...(options.etcd ?? []).flatMap((url) => ['--etcd', url]),
       ...['--session-ttl-seconds', String(timers.sessionTtlSeconds), '--retry-ms', String(timers.retryMs)],
     ];
     const log = (name: string) => join(options.folder, `${name}.log`);

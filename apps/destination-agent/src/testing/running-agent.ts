@@ -25,6 +25,8 @@ export async function runningAgent(change: { readonly relay?: string; readonly p
     logLevel: 'info' as const,
     imageRoot: ['/'],
     lockDriver: 'embedded' as const,
+    etcd: [],
+    etcdPrefix: '',
     securityDriver: 'none' as const,
     peer: [],
     sessionTtlSeconds: 15,

@@ -44,6 +44,8 @@ export function optionsIn(folder: string) {
     logLevel: 'info' as const,
     imageRoot: ['/'],
     lockDriver: 'embedded' as const,
+    etcd: [],
+    etcdPrefix: '',
     securityDriver: 'none' as const,
     peer: [],
     sessionTtlSeconds: 15,

@@ -31,6 +31,11 @@ export interface HostOptions {
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly lockDriver?: string;
+  readonly etcd?: readonly string[];
+  readonly etcdPrefix?: string;
+  readonly etcdCert?: string;
+  readonly etcdKey?: string;
+  readonly etcdCa?: string;
   readonly securityDriver?: string;
   readonly sessionTtlSeconds?: number;
   readonly retryMs?: number;
@@ -98,6 +103,11 @@ function agentFlags(options: HostOptions): string[] {
     ...flag('emulator', options.emulator),
     ...flag('qemu-user', options.qemuUser),
     ...flag('lock-driver', options.lockDriver),
+    ...(options.etcd ?? []).flatMap((url) => flag('etcd', url)),
+    ...flag('etcd-prefix', options.etcdPrefix),
+    ...flag('etcd-cert', options.etcdCert),
+    ...flag('etcd-key', options.etcdKey),
+    ...flag('etcd-ca', options.etcdCa),
     ...flag('security-driver', options.securityDriver),
     ...flag('session-ttl-seconds', options.sessionTtlSeconds),
     ...flag('retry-ms', options.retryMs),

@@ -84,11 +84,21 @@ function addMigrationPorts(up: Command): void {
 }
 
 function addQemuOptions(up: Command): void {
+  const path = (text: string) => resolve(text);
   up.option('--emulator <path>', 'QEMU to run (default: qemu-system-x86_64)')
     .option('--qemu-user <uid:gid>', 'user and group of the guests, for root only (default: 65534:65534)', userOf)
     .addOption(
-      new Option('--lock-driver <driver>', 'who guards that a guest runs once (default: embedded)').choices(['embedded', 'none']),
+      new Option('--lock-driver <driver>', 'who guards that a guest runs once (default: embedded)').choices([
+        'embedded',
+        'etcd',
+        'none',
+      ]),
     )
+    .option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')
+    .option('--etcd-prefix <text>', 'what the keys in the etcd begin with (default: /vmferry/leases/)')
+    .option('--etcd-cert <file>', 'PEM; what the agents show an etcd at https://, with --etcd-key and --etcd-ca', path)
+    .option('--etcd-key <file>', 'the key of --etcd-cert', path)
+    .option('--etcd-ca <file>', 'who signs the certificates of the etcd', path)
     .addOption(
       new Option('--security-driver <driver>', 'how files are made accessible to QEMU (default: dac)').choices(['dac', 'none']),
     )

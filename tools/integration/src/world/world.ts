@@ -31,7 +31,7 @@ export interface WorldOptions {
   readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
 
-type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts'>;
+type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'etcd'>;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
 

@@ -1,0 +1,58 @@
+import { VmferryError } from '@vmferry/errors';
+import type { HostState } from '@vmferry/host-state';
+import { EmbeddedLocks, EtcdLocks, type EtcdOptions, type LockDriver, noLocks } from '@vmferry/locking';
+import { type Clock, systemRandom } from '@vmferry/seams';
+import type { AgentOptions } from './options.js';
+
+const membersMax = 16;
+const loopback: readonly string[] = ['127.0.0.1', '[::1]', 'localhost'];
+
+/** The lock driver that the options name, for this host. Throws `invalid-argument`, `lease-unavailable`. */
+export async function openLocks(
+  options: AgentOptions,
+  { folders, identity }: Pick<HostState, 'folders' | 'identity'>,
+  clock: Clock,
+): Promise<LockDriver> {
+  const { hostUuid } = identity;
+  if (options.lockDriver !== 'etcd' && options.etcd.length > 0)
+    throw refused('--etcd is given and --lock-driver is not etcd; give both or none');
+  switch (options.lockDriver) {
+    case 'none':
+      return noLocks;
+    case 'embedded':
+      return EmbeddedLocks.open({ folder: folders.locks, scope: 'host', hostUuid, clock });
+    case 'etcd':
+      return new EtcdLocks({ ...etcdOptions(options), hostUuid, clock, random: systemRandom });
+  }
+}
+
+/** Whoever can write to the etcd decides who runs which guest, so it is spoken to in plain text on loopback alone (threats, rows 18 and 19). */
+function etcdOptions({ etcd, etcdPrefix: prefix, etcdCert, etcdKey, etcdCa }: AgentOptions): EtcdOptions {
+  if (etcd.length === 0 || etcd.length > membersMax) throw refused(`--lock-driver etcd takes 1 to ${membersMax} URLs in --etcd`);
+  if (!/^[\x21-\x7e]{1,256}$/.test(prefix))
+    throw refused('--etcd-prefix takes 1 to 256 printable ASCII characters without spaces');
+  const endpoints = etcd.map((text) => endpointOf(text));
+  const given = [etcdCert, etcdKey, etcdCa].filter((file) => file !== undefined).length;
+  if (given !== 0 && given !== 3) throw refused('--etcd-cert, --etcd-key and --etcd-ca are given all three or not at all');
+  if (given === 0 && endpoints.some(({ protocol }) => protocol === 'https:'))
+    throw refused('an etcd at https:// takes --etcd-cert, --etcd-key and --etcd-ca');
+  const tls =
+    etcdCert === undefined || etcdKey === undefined || etcdCa === undefined
+      ? null
+      : { certPath: etcdCert, keyPath: etcdKey, caPath: etcdCa };
+  return { endpoints: endpoints.map(({ origin }) => origin), prefix, tls };
+}
+
+function endpointOf(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const bare = url !== null && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '';
+  if (!bare || !['http:', 'https:'].includes(url.protocol))
+    throw refused(`"${text.slice(0, 256)}" is no URL of an etcd; give https://HOST:PORT`);
+  if (url.protocol === 'http:' && !loopback.includes(url.hostname))
+    throw refused(`the etcd at ${url.origin} is not on this host and would be spoken to in plain text; give https://`);
+  return url;
+}
+
+function refused(reason: string): VmferryError {
+  return new VmferryError('invalid-argument', `The lock driver cannot be opened: ${reason}.`);
+}

@@ -1,0 +1,175 @@
+import { VmferryError } from '@vmferry/errors';
+import type { Clock, Random, Timer } from '@vmferry/seams';
+import { formatRecord, type LeaseRecord, parseRecordText } from '../lease-record.js';
+import { acquired, broken, type LeaseRule, released, transferred } from '../lease-rules.js';
+import {
+  checkProof,
+  checkResources,
+  type FencingProof,
+  type LockDriver,
+  type LockState,
+  type ResourceId,
+} from '../lock-driver.js';
+import { resourceKey, stateOf } from '../lock-state.js';
+import { type Change, type EtcdOptions, EtcdStore, type Kept, NoAnswer, unavailable } from './etcd-store.js';
+
+export interface EtcdLocksOptions extends EtcdOptions {
+  readonly hostUuid: string;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Somebody else changed one of the records between the look and the change; each time one of the two gets on. */
+const attemptsMax = 16;
+/** How late a loss may be noticed. Nothing runs because of it: the other host got the lease by the rules. */
+const watchMs = 500;
+
+/**
+ * Leases as keys of an etcd: one record per resource, changed by compare-and-set of all records at once, so that no lock is held meanwhile and nothing is left
+ * behind by an agent that ends. A record has no time to live. What etcd carried out and could not say is read back: a record names the write
+ * that made it. Nothing ties a lease to its QEMU (`fences: 'none'`); QEMU's own lock of the image does.
+ */
+export class EtcdLocks implements LockDriver {
+  readonly name = 'etcd';
+  readonly usesState = true;
+  readonly canTransferAtomically = true;
+  readonly fences = 'none';
+  readonly #store: EtcdStore;
+  readonly #held = new Map<string, ResourceId>();
+
+  constructor(private readonly options: EtcdLocksOptions) {
+    this.#store = new EtcdStore(options);
+  }
+
+  liveLock(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  register(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async acquire(_vm: string, resources: readonly ResourceId[], expect?: LockState): Promise<LockState> {
+    return stateOf(this.name, resources, await this.#change(resources, acquired(this.options.hostUuid, expect)));
+  }
+
+  async release(_vm: string, resources: readonly ResourceId[]): Promise<LockState> {
+    const records = await this.#change(resources, released(this.options.hostUuid));
+    const isFree = (_: unknown, index: number) => records[index]?.owner === null;
+    return stateOf(this.name, resources.filter(isFree), records.filter(isFree));
+  }
+
+  async inquire(_vm: string, resources: readonly ResourceId[]): Promise<{ state: LockState; heldByMe: boolean }> {
+    checkResources(resources);
+    const records = (await this.#read(resources)).map(({ record }) => record);
+    this.#remember(resources, records);
+    const heldByMe = records.every(({ owner }) => owner === this.options.hostUuid);
+    return { state: stateOf(this.name, resources, records), heldByMe };
+  }
+
+  async transfer(
+    _vm: string,
+    resources: readonly ResourceId[],
+    from: { readonly host: string; readonly state: LockState },
+    to: string,
+    migrationId: string,
+  ): Promise<LockState> {
+    return stateOf(this.name, resources, await this.#change(resources, transferred(from, to, migrationId)));
+  }
+
+  async breakLock(
+    _vm: string,
+    resources: readonly ResourceId[],
+    epoch: string,
+    proof: FencingProof,
+    actor: string,
+  ): Promise<LockState> {
+    checkProof(proof, actor);
+    return stateOf(this.name, resources, await this.#change(resources, broken(epoch)));
+  }
+
+  watch(lost: (resource: ResourceId) => void): Disposable {
+    let ended = false;
+    let timer: Timer | undefined;
+    const again = () => {
+      if (!ended) timer = this.options.clock.after(watchMs, () => void this.#lookForLosses(lost).finally(again));
+    };
+    again();
+    return {
+      [Symbol.dispose]: () => {
+        ended = true;
+        timer?.cancel();
+      },
+    };
+  }
+
+  async #lookForLosses(lost: (resource: ResourceId) => void): Promise<void> {
+    for (const [key, resource] of this.#held) {
+      try {
+        const [{ record } = { record: null }] = await this.#read([resource]);
+        if (record !== null && record.owner !== this.options.hostUuid && this.#held.delete(key)) lost(resource);
+      } catch {
+        // An etcd that is out, or a record that cannot be read, says nothing of an owner; the next operation on it reports it.
+      }
+    }
+  }
+
+  /** Every rule is asked before anything is written, and all records are changed or none. */
+  async #change(resources: readonly ResourceId[], rule: LeaseRule): Promise<LeaseRecord[]> {
+    checkResources(resources);
+    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+      const seen = await this.#read(resources);
+      const next = seen.map(({ resource, record }) => rule(resource, record));
+      const write = this.options.random.uuid();
+      const changes = seen.map(({ resource, kept, record }, index) => {
+        const after = next[index];
+        const text = after === undefined || after === record ? null : formatRecord(resource, after, write);
+        return { key: resourceKey(resource), seen: kept, text };
+      });
+      // Forgotten first: what this host lets go itself is no loss that the watch should tell of.
+      resources.forEach((resource, index) => {
+        if (next[index]?.owner !== this.options.hostUuid) this.#held.delete(resourceKey(resource));
+      });
+      if (await this.#exchange(changes, write)) {
+        this.#remember(resources, next);
+        return next;
+      }
+      this.#remember(
+        resources,
+        seen.map(({ record }) => record),
+      );
+    }
+    throw new VmferryError('lease-unavailable', `The lease of ${resources.map(resourceKey).join(', ')} changes too fast.`);
+  }
+
+  /**
+   * Whether this write is what the records are now. Asked also after a refusal: the member before may have made the change and not have said so. A write
+   * that is made later still, by a member that was cut off, finds the records as it expects them or does nothing.
+   */
+  async #exchange(changes: readonly Change[], write: string): Promise<boolean> {
+    const made = await this.#store.exchange(changes).catch((thrown: unknown) => {
+      if (thrown instanceof NoAnswer) return thrown;
+      throw thrown;
+    });
+    if (made === true) return true;
+    const changed = changes.filter(({ text }) => text !== null);
+    const found = await this.#store.read(changed.map(({ key }) => key));
+    if (found.length > 0 && found.every(({ text }) => text?.includes(write))) return true;
+    if (made instanceof NoAnswer) throw unavailable(made);
+    return false;
+  }
+
+  async #read(resources: readonly ResourceId[]): Promise<{ resource: ResourceId; kept: Kept; record: LeaseRecord }[]> {
+    const kept = await this.#store.read(resources.map(resourceKey));
+    return resources.map((resource, index) => {
+      const found = kept[index] ?? { text: null, revision: '0' };
+      return { resource, kept: found, record: parseRecordText(found.text, resource, `key ${resourceKey(resource)} of the etcd`) };
+    });
+  }
+
+  #remember(resources: readonly ResourceId[], records: readonly LeaseRecord[]): void {
+    for (const [index, resource] of resources.entries()) {
+      if (records[index]?.owner === this.options.hostUuid) this.#held.set(resourceKey(resource), resource);
+    }
+  }
+}

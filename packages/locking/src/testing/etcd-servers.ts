@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** What etcd says once it serves clients, which a member of a cluster does when there is a leader. */
+const serves = 'serving client traffic insecurely';
+
+interface Member {
+  readonly name: string;
+  readonly client: string;
+  readonly peer: string;
+}
+
+/** A real etcd of one member or several on loopback, in a folder of its own. */
+export class EtcdServers {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'etcd-'));
+  readonly #running = new Map<number, ChildProcess>();
+  #members: readonly Member[] = [];
+
+  static async start(count: number): Promise<EtcdServers> {
+    const servers = new EtcdServers();
+    const ports = await freePorts(2 * count);
+    process.once('exit', servers.#killAll);
+    servers.#members = Array.from({ length: count }, (_, index) => ({
+      name: `m${index}`,
+      client: `http://127.0.0.1:${ports[2 * index]}`,
+      peer: `http://127.0.0.1:${ports[2 * index + 1]}`,
+    }));
+    await Promise.all(servers.#members.map((_, index) => servers.run(index)));
+    return servers;
+  }
+
+  get endpoints(): string[] {
+    return this.#members.map(({ client }) => client);
+  }
+
+  /** Starts a member, or starts it again with what it has on disk; resolves when it serves. */
+  async run(index: number): Promise<void> {
+    const { name, client, peer } = this.#member(index);
+    const child = spawn(
+      'etcd',
+      [
+        ['--name', name, '--data-dir', join(this.#folder, name), '--logger', 'zap'],
+        ['--listen-client-urls', client, '--advertise-client-urls', client],
+        ['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
+        ['--initial-cluster', this.#members.map((each) => `${each.name}=${each.peer}`).join(',')],
+        // The values of a LAN; etcd's own are ten times as long.
+        ['--heartbeat-interval', '50', '--election-timeout', '500'],
+      ].flat(),
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    this.#running.set(index, child);
+    let said = '';
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`etcd ${name} ended with ${code}: ${said.slice(-2_000)}`)));
+      child.stderr.on('data', (bytes: Buffer) => {
+        said += bytes.toString('utf8');
+        if (said.includes(serves)) resolve();
+        said = said.slice(-10_000);
+      });
+    });
+  }
+
+  signal(index: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#running.get(index)?.kill(signal);
+  }
+
+  async kill(index: number): Promise<void> {
+    const child = this.#running.get(index);
+    if (child === undefined) return;
+    this.#running.delete(index);
+    const ended = once(child, 'close');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  async close(): Promise<void> {
+    for (const index of this.#running.keys()) await this.kill(index);
+    process.off('exit', this.#killAll);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Also when the test runner ends early: nothing outlives it. */
+  readonly #killAll = (): void => {
+    for (const child of this.#running.values()) child.kill('SIGKILL');
+  };
+
+  #member(index: number): Member {
+    const member = this.#members[index];
+    if (member === undefined) throw new Error(`There is no member ${index}.`);
+    return member;
+  }
+}
+
+/** Ports that nobody listened on a moment ago. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
