@@ -31,7 +31,7 @@ export const usage = `usage: pnpm bench [--rounds N | --downtime N] [--guest NAM
   --json FILE   writes every figure there
        pnpm bench --tunnel | --pump | --streams [--rounds N] [--json FILE]
   --tunnel      a 1 GiB guest by QEMU alone, direct and tunnelled: throughput, CPU and memory of the relays, downtime
-  --pump        the relay's pump alone on loopback sockets, by size of its pipes
+  --pump        the relay's pump alone on loopback sockets, by size of its pipes; then two of them, plain and with TLS between
   --streams     1 to 64 streams at once through one pair of relays`;
 
 /** Throws an Error whose message is for the user. */

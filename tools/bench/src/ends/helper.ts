@@ -14,7 +14,8 @@ export class Helper<Order extends object, Answer extends { readonly t: string }>
 
   /** `program` is a file of this package. */
   constructor(program: URL) {
-    this.#child = fork(program, { stdio: 'inherit' });
+    // JSON would make an object of numbers of a certificate's bytes.
+    this.#child = fork(program, { stdio: 'inherit', serialization: 'advanced' });
     this.#child.on('message', (answer: Answer) => {
       const waiting = this.#waiters.filter(({ kind }) => kind === answer.t);
       this.#waiters = this.#waiters.filter(({ kind }) => kind !== answer.t);

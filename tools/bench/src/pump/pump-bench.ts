@@ -1,12 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EndsAnswer, EndsOrder } from '../ends/ends.js';
-import { Helper } from '../ends/helper.js';
-import { cpuSecondsOfAll } from '../process-time.js';
-import type { PumpAnswer, PumpOrder } from './pump-process.js';
+import { figuresOf, PumpedStream, type PumpFigures, pumpHelper } from './pumped-stream.js';
 
-const directions = ['unix to tcp', 'tcp to unix'] as const;
-type DirectionName = (typeof directions)[number];
+export const directions = ['unix to tcp', 'tcp to unix'] as const;
+export type DirectionName = (typeof directions)[number];
 
 /** One way of pumping: which socket the bytes come from, and how large the pipes are. */
 export interface PumpCase {
@@ -15,14 +12,9 @@ export interface PumpCase {
 }
 
 /** One stream through the pump. */
-export interface PumpSample {
+export interface PumpSample extends PumpFigures {
   readonly bytes: number;
   readonly seconds: number;
-  /** Of the process of the pump alone. */
-  readonly cpuSeconds: number;
-  readonly spliceCalls: number;
-  /** Sleeps with bytes in the pipe because the receiver took none. */
-  readonly stalls: number;
 }
 
 const pipeBytesWanted = [64, 128, 256, 512, 1_024].map((kib) => kib * 1_024);
@@ -37,9 +29,8 @@ export function pumpCases(): PumpCase[] {
 
 /** Three processes: the pump, and a sender and a receiver that stand for two QEMUs. */
 export class PumpBench {
-  readonly #pump = new Helper<PumpOrder, PumpAnswer>(new URL('./pump-process.js', import.meta.url));
-  readonly #sender = new Helper<EndsOrder, EndsAnswer>(new URL('../ends/ends.js', import.meta.url));
-  readonly #receiver = new Helper<EndsOrder, EndsAnswer>(new URL('../ends/ends.js', import.meta.url));
+  readonly #pump = pumpHelper();
+  readonly #stream = new PumpedStream();
   readonly #folder: string;
   #streams = 0;
 
@@ -50,25 +41,18 @@ export class PumpBench {
   async measure({ direction, pipeBytes }: PumpCase, bytes: number): Promise<PumpSample> {
     const localPath = join(this.#folder, `s${this.#streams++}`);
     const listening = this.#pump.answer('listening');
-    this.#pump.order({ pipeBytes, bulk: direction === 'unix to tcp' ? 'to-remote' : 'to-local', localPath });
+    const bulk = direction === 'unix to tcp' ? 'to-remote' : 'to-local';
+    this.#pump.order({ pipeBytes, bulk, localPath, remotePort: null, tls: null });
     const { local, remote } = await listening;
     const [from, to] = direction === 'unix to tcp' ? [local, remote] : [remote, local];
-    const connected = Promise.all([this.#sender.answer('connected'), this.#receiver.answer('connected')]);
-    this.#sender.order({ t: 'connect', addresses: [from], role: 'send' });
-    this.#receiver.order({ t: 'connect', addresses: [to], role: 'receive' });
-    await connected;
-    const ended = Promise.all([this.#pump.answer('ended'), this.#receiver.answer('done'), this.#sender.answer('done')]);
-    const cpuBefore = cpuSecondsOfAll([this.#pump.pid]);
-    const startedAt = performance.now();
-    this.#sender.order({ t: 'send', bytesEach: bytes });
-    const [{ how, spliceCalls, stalls }, received] = await ended;
-    const seconds = (performance.now() - startedAt) / 1_000;
-    if (how !== 'clean' || received.bytes !== bytes)
-      throw new Error(`The pump ended ${how}, and ${received.bytes} of ${bytes} bytes came.`);
-    return { bytes, seconds, cpuSeconds: cpuSecondsOfAll([this.#pump.pid]) - cpuBefore, spliceCalls, stalls };
+    await this.#stream.connect(from, to);
+    const ended = figuresOf(this.#pump);
+    const seconds = await this.#stream.send(bytes, ended);
+    return { bytes, seconds, ...(await ended) };
   }
 
   async close(): Promise<void> {
-    for (const helper of [this.#pump, this.#sender, this.#receiver]) await helper.end();
+    await this.#pump.end();
+    await this.#stream.close();
   }
 }
