@@ -23,6 +23,9 @@ async function silentDestination(world: World, mode: Mode): Promise<Run> {
   const run = migrate(world, { mode });
   await destination.exited;
   await untilSource(run, ({ state, guest }) => state === 'NEEDS_ATTENTION' && guest.runningOn === 'unknown');
+  // QEMU's STOP is told in its own time: the migration goes on meanwhile.
+  const stopped = { state: 'paused', reason: 'migration' };
+  await eventually(async () => expect(await run.from.sourceClient().domain(world.uuid)).toMatchObject(stopped));
   return run;
 }
 
