@@ -2,6 +2,7 @@ import { VmferryError } from '@vmferry/errors';
 import type { HostState } from '@vmferry/host-state';
 import { EmbeddedLocks, EtcdLocks, type EtcdOptions, type LockDriver, noLocks } from '@vmferry/locking';
 import { type Clock, systemRandom } from '@vmferry/seams';
+import { TlsIdentity } from '@vmferry/tls';
 import type { AgentOptions } from './options.js';
 
 const membersMax = 16;
@@ -32,15 +33,17 @@ function etcdOptions({ etcd, etcdPrefix: prefix, etcdCert, etcdKey, etcdCa }: Ag
   if (!/^[\x21-\x7e]{1,256}$/.test(prefix))
     throw refused('--etcd-prefix takes 1 to 256 printable ASCII characters without spaces');
   const endpoints = etcd.map((text) => endpointOf(text));
-  const given = [etcdCert, etcdKey, etcdCa].filter((file) => file !== undefined).length;
-  if (given !== 0 && given !== 3) throw refused('--etcd-cert, --etcd-key and --etcd-ca are given all three or not at all');
-  if (given === 0 && endpoints.some(({ protocol }) => protocol === 'https:'))
+  const shown = certificateOf(etcdCert, etcdKey, etcdCa);
+  if (shown === null && endpoints.some(({ protocol }) => protocol === 'https:'))
     throw refused('an etcd at https:// takes --etcd-cert, --etcd-key and --etcd-ca');
-  const tls =
-    etcdCert === undefined || etcdKey === undefined || etcdCa === undefined
-      ? null
-      : { certPath: etcdCert, keyPath: etcdKey, caPath: etcdCa };
-  return { endpoints: endpoints.map(({ origin }) => origin), prefix, tls };
+  return { endpoints: endpoints.map(({ origin }) => origin), prefix, tls: shown?.pem ?? null };
+}
+
+function certificateOf(cert: string | undefined, key: string | undefined, ca: string | undefined): TlsIdentity | null {
+  if (cert === undefined && key === undefined && ca === undefined) return null;
+  if (cert === undefined || key === undefined || ca === undefined)
+    throw refused('--etcd-cert, --etcd-key and --etcd-ca are given all three or not at all');
+  return new TlsIdentity({ cert, key, ca });
 }
 
 function endpointOf(text: string): URL {

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
 import { type Clock, type FaultPoints, noFaults } from '@vmferry/seams';
 import { sweepTemporaries, writeDurably } from './durable-file.js';
+import { HeldResources } from './held-resources.js';
 import { formatRecord, type LeaseRecord, readRecord } from './lease-record.js';
 import { acquired, adopted, broken, type LeaseRule, released, transferred } from './lease-rules.js';
 import { isLive, type LiveProcess, namedProcess, nameProcess, takeLiveLock } from './live-lock.js';
@@ -16,7 +17,7 @@ import {
   type LockState,
   type ResourceId,
 } from './lock-driver.js';
-import { resourceKey, stateOf } from './lock-state.js';
+import { freeStateOf, resourceKey, stateOf } from './lock-state.js';
 import { withRecordLocks } from './record-mutex.js';
 
 export interface EmbeddedOptions {
@@ -43,7 +44,7 @@ export class EmbeddedLocks implements LockDriver {
   readonly #options: EmbeddedOptions;
   readonly #faults: FaultPoints;
   readonly #processes = new Map<string, LiveProcess>();
-  readonly #held = new Map<string, ResourceId>();
+  readonly #held: HeldResources;
   #tail: Promise<unknown> = Promise.resolve();
 
   private constructor(options: EmbeddedOptions) {
@@ -52,6 +53,7 @@ export class EmbeddedLocks implements LockDriver {
     this.usesState = shared;
     this.canTransferAtomically = shared;
     this.#options = options;
+    this.#held = new HeldResources(options.hostUuid);
     this.#faults = options.faults ?? noFaults;
   }
 
@@ -85,10 +87,7 @@ export class EmbeddedLocks implements LockDriver {
   release(_vm: string, resources: readonly ResourceId[]): Promise<LockState> {
     return this.#locked(resources, async () => {
       const records = await this.#apply(resources, released(this.#options.hostUuid));
-      return this.#state(
-        resources.filter((_, index) => records[index]?.owner === null),
-        records.filter(({ owner }) => owner === null),
-      );
+      return freeStateOf(this.name, resources, records);
     });
   }
 
@@ -96,8 +95,8 @@ export class EmbeddedLocks implements LockDriver {
     return this.#locked(resources, async () => {
       const records = await this.#read(resources);
       const heldByMe = records.every(({ owner }) => owner === this.#options.hostUuid);
-      this.#remember(resources, records);
-      return { state: this.#state(resources, records), heldByMe };
+      this.#held.remember(resources, records);
+      return { state: stateOf(this.name, resources, records), heldByMe };
     });
   }
 
@@ -127,7 +126,7 @@ export class EmbeddedLocks implements LockDriver {
     }
     return this.#locked([vmResource(vm), ...resources], async () => {
       this.#refuseForeignProcess(vm);
-      return this.#state(resources, await this.#apply(resources, adopted(this.#options.hostUuid, cookie, migrationId)));
+      return stateOf(this.name, resources, await this.#apply(resources, adopted(this.#options.hostUuid, cookie, migrationId)));
     });
   }
 
@@ -144,8 +143,9 @@ export class EmbeddedLocks implements LockDriver {
 
   watch(lost: (resource: ResourceId) => void): Disposable {
     const watcher = watchFolder(this.#options.folder, { persistent: false }, (_, file) => {
-      for (const resource of this.#held.values()) {
-        if (basename(this.#recordPath(resource)) === file) this.#verify(resource, lost);
+      for (const resource of this.#held) {
+        const path = this.#recordPath(resource);
+        if (basename(path) === file) void this.#held.verify(resource, () => readRecord(path, resource), lost);
       }
     });
     return { [Symbol.dispose]: () => watcher.close() };
@@ -167,18 +167,8 @@ export class EmbeddedLocks implements LockDriver {
     );
   }
 
-  #verify(resource: ResourceId, lost: (resource: ResourceId) => void): void {
-    readRecord(this.#recordPath(resource), resource).then(
-      ({ owner }) => {
-        if (owner !== this.#options.hostUuid && this.#held.delete(resourceKey(resource))) lost(resource);
-      },
-      // A record that cannot be read says nothing about its owner; the next operation on it reports it.
-      () => undefined,
-    );
-  }
-
   #change(resources: readonly ResourceId[], rule: LeaseRule): Promise<LockState> {
-    return this.#locked(resources, async () => this.#state(resources, await this.#apply(resources, rule)));
+    return this.#locked(resources, async () => stateOf(this.name, resources, await this.#apply(resources, rule)));
   }
 
   /** Every rule is asked before the first record is written; when a write fails, those before it are put back. */
@@ -189,8 +179,8 @@ export class EmbeddedLocks implements LockDriver {
       if (old === undefined) throw new VmferryError('internal', 'A lease record was not read.');
       return { resource, old, next: rule(resource, old) };
     });
-    // Forgotten first: what this host lets go itself is no loss that the watch should tell of.
-    for (const { resource, next } of steps) if (next.owner !== this.#options.hostUuid) this.#held.delete(resourceKey(resource));
+    const after = steps.map(({ next }) => next);
+    this.#held.letGo(resources, after);
     const written: typeof steps = [];
     try {
       for (const step of steps.filter(({ old, next }) => next !== old)) {
@@ -199,21 +189,13 @@ export class EmbeddedLocks implements LockDriver {
       }
     } catch (error) {
       for (const { resource, old } of written.reverse()) await this.#write(resource, old).catch(() => undefined);
-      this.#remember(resources, before);
+      this.#held.remember(resources, before);
       throw new VmferryError('lease-unavailable', `The lease of ${resources.map(resourceKey).join(', ')} cannot be written.`, {
         cause: error,
       });
     }
-    const after = steps.map(({ next }) => next);
-    this.#remember(resources, after);
+    this.#held.remember(resources, after);
     return after;
-  }
-
-  /** What this host owns now is what the watch looks after. */
-  #remember(resources: readonly ResourceId[], records: readonly LeaseRecord[]): void {
-    for (const [index, resource] of resources.entries()) {
-      if (records[index]?.owner === this.#options.hostUuid) this.#held.set(resourceKey(resource), resource);
-    }
   }
 
   #read(resources: readonly ResourceId[]): Promise<LeaseRecord[]> {
@@ -236,10 +218,6 @@ export class EmbeddedLocks implements LockDriver {
     const mine = this.#tail.then(() => withRecordLocks(paths, this.#options.clock, act));
     this.#tail = mine.catch(() => undefined);
     return mine;
-  }
-
-  #state(resources: readonly ResourceId[], records: readonly LeaseRecord[]): LockState {
-    return stateOf(this.name, resources, records);
   }
 
   #recordPath(resource: ResourceId): string {

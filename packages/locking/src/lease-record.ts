@@ -21,26 +21,33 @@ export function formatRecord(resource: ResourceId, { owner, epoch, migrationId }
 
 /** Reads the record of a resource from its file, as `parseRecordText` does. */
 export async function readRecord(path: string, resource: ResourceId): Promise<LeaseRecord> {
+  const at = { name: path, data: { path } };
   let text: string | null;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw unavailable(path, error);
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw unavailable(at, error);
     text = null;
   }
-  return parseRecordText(text, resource, path);
+  return parseRecordText(text, resource, at);
+}
+
+/** Where a record is kept, for whoever has to mend it. */
+interface RecordPlace {
+  readonly name: string;
+  readonly data: Readonly<Record<string, string>>;
 }
 
 /**
- * Reads the record that is kept at `where`; null is one that was never written. One that cannot be read stays where it is and refuses everything
+ * Reads the record that is kept at `at`; null is one that was never written. One that cannot be read stays where it is and refuses everything
  * (`lease-unavailable`): moved away, it would look like a resource that nobody ever owned.
  */
-export function parseRecordText(text: string | null, resource: ResourceId, where: string): LeaseRecord {
+export function parseRecordText(text: string | null, resource: ResourceId, at: RecordPlace): LeaseRecord {
   if (text === null) return neverOwned;
   try {
     return parseRecord(JSON.parse(text), resource);
   } catch (error) {
-    throw unavailable(where, error);
+    throw unavailable(at, error);
   }
 }
 
@@ -55,14 +62,11 @@ function parseRecord(value: unknown, resource: ResourceId): LeaseRecord {
   return { owner, epoch: BigInt(epoch), migrationId };
 }
 
-function unavailable(where: string, error: unknown): VmferryError {
+function unavailable({ name, data }: RecordPlace, error: unknown): VmferryError {
   const reason = error instanceof Error ? error.message : String(error);
   return new VmferryError(
     'lease-unavailable',
-    `The lease record ${where} cannot be read (${reason}). Mend it by hand; until then nobody gets the lease.`,
-    {
-      cause: error,
-      data: { where },
-    },
+    `The lease record ${name} cannot be read (${reason}). Mend it by hand; until then nobody gets the lease.`,
+    { cause: error, data },
   );
 }

@@ -21,6 +21,16 @@ export function stateOf(
   return { driver, v: 1, grants };
 }
 
+/** The state of those alone that nobody owns: the grants that can be acquired again. */
+export function freeStateOf(
+  driver: string,
+  resources: readonly ResourceId[],
+  records: readonly { readonly owner: string | null; readonly epoch: bigint }[],
+): LockState {
+  const isFree = (_: unknown, index: number) => records[index]?.owner === null;
+  return stateOf(driver, resources.filter(isFree), records.filter(isFree));
+}
+
 /** The state as the text that goes into `<leases>`; null when it says nothing, as with the driver `none`. */
 export function encodeLockState({ driver, v, grants }: LockState): string | null {
   if (grants.length === 0) return null;

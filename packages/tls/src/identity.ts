@@ -26,8 +26,8 @@ export class TlsIdentity {
   #seen: string;
   #pem: TlsPem;
 
-  /** Throws 'invalid-argument' for files that cannot be read or do not fit together. */
-  constructor(files: TlsFiles, listener: TlsIdentityListener) {
+  /** Throws 'invalid-argument' for files that cannot be read or do not fit together. Without a listener nobody is told of a change. */
+  constructor(files: TlsFiles, listener: TlsIdentityListener = { replaced: () => undefined, refused: () => undefined }) {
     this.#files = files;
     this.#listener = listener;
     this.#seen = signatureOf(files);

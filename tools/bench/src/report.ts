@@ -69,6 +69,17 @@ function goalFigures(measured: Measured, name: string): { cycleMs: number; gapMs
   };
 }
 
+/** A goal that a bench measures against, and what came out. */
+export interface GoalVerdict {
+  readonly goal: string;
+  readonly measured: string;
+  readonly met: boolean;
+}
+
+export function goalLine({ goal, measured, met }: GoalVerdict): string {
+  return `${met ? 'met   ' : 'MISSED'}  ${goal}: ${measured}`;
+}
+
 export function cell(values: readonly number[], digits: number): string {
   const { median, min, max } = summarise(values);
   return `${median.toFixed(digits)} (${min.toFixed(digits)}-${max.toFixed(digits)})`;

@@ -48,7 +48,7 @@ export class Host {
   readonly #shown: TlsIdentity | null;
 
   constructor(options: HostOptions) {
-    this.#shown = options.certificates === undefined ? null : identityOf(options.certificates.agents);
+    this.#shown = options.certificates === undefined ? null : new TlsIdentity(options.certificates.agents);
     const timers = options.timers ?? quickTimers;
     this.name = options.name;
     this.stateDir = join(options.folder, 'state');
@@ -120,8 +120,4 @@ export class Host {
 
 function tlsArguments(files: TlsFiles | undefined): readonly string[] {
   return files === undefined ? [] : ['--tls-cert', files.cert, '--tls-key', files.key, '--tls-ca', files.ca];
-}
-
-function identityOf(files: TlsFiles): TlsIdentity {
-  return new TlsIdentity(files, { replaced: () => undefined, refused: () => undefined });
 }

@@ -79,7 +79,7 @@ export function tlsArguments({ cert, key, ca }: TlsFiles): string[] {
 }
 
 export function identityOf(files: TlsFiles): TlsIdentity {
-  return new TlsIdentity(files, { replaced: () => undefined, refused: () => undefined });
+  return new TlsIdentity(files);
 }
 
 /** A relay whose start is refused: its exit code, and what it said. */

@@ -1,8 +1,7 @@
 import { VmferryError } from '@vmferry/errors';
-import { systemClock, systemRandom } from '@vmferry/seams';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EtcdServers } from '../testing/etcd-servers.js';
-import { EtcdLocks } from './etcd-locks.js';
+import type { EtcdLocks } from './etcd-locks.js';
 
 const vm = '11111111-2222-3333-4444-555555555555';
 const resources = [
@@ -17,13 +16,7 @@ afterEach(async () => {
 });
 
 /** Each host asks another member first. */
-function locksOf(servers: EtcdServers, host: number): EtcdLocks {
-  const { endpoints } = servers;
-  return new EtcdLocks({
-    endpoints: endpoints.map((_, index) => endpoints[(index + host) % endpoints.length] ?? ''),
-    ...{ prefix: '/cluster/', tls: null, hostUuid: `host-${host}`, clock: systemClock, random: systemRandom },
-  });
-}
+const locksOf = (servers: EtcdServers, host: number) => servers.locksOf(`host-${host}`, '/cluster/', host % 3);
 
 describe('an etcd of three members', () => {
   it.each(['killed', 'paused'] as const)('serves on with one %s, and knows every lease', { timeout: 60_000 }, async (how) => {

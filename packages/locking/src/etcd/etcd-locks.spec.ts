@@ -1,8 +1,7 @@
-import { systemClock, systemRandom } from '@vmferry/seams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lockDriverContract } from '../lock-driver-contract.js';
 import { EtcdServers } from '../testing/etcd-servers.js';
-import { EtcdLocks } from './etcd-locks.js';
+import { EtcdStore } from './etcd-store.js';
 
 const uuids = ['aaaaaaaa-0000-4000-8000-000000000001', 'bbbbbbbb-0000-4000-8000-000000000002'];
 const vm = '11111111-2222-3333-4444-555555555555';
@@ -15,19 +14,14 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => servers.close());
 
-/** A driver of a host in a part of the etcd of its own. */
-function locksOf(hostUuid: string, prefix: string): EtcdLocks {
-  return new EtcdLocks({ endpoints: servers.endpoints, prefix, tls: null, hostUuid, clock: systemClock, random: systemRandom });
-}
-
 describe('the lock driver contract: etcd', () => {
   it.each(lockDriverContract)('$name', async ({ run, applies }) => {
     const traits = { owns: true, hosts: 2, transfers: true };
     expect(applies(traits)).toBe(true);
     const prefix = `/contract/${worlds++}/`;
     await run({
-      hosts: uuids.map((uuid) => ({ uuid, driver: locksOf(uuid, prefix) })),
-      restart: (host) => Promise.resolve(locksOf(uuids[host] ?? '', prefix)),
+      hosts: uuids.map((uuid) => ({ uuid, driver: servers.locksOf(uuid, prefix) })),
+      restart: (host) => Promise.resolve(servers.locksOf(uuids[host] ?? '', prefix)),
       traits,
     });
   });
@@ -35,7 +29,7 @@ describe('the lock driver contract: etcd', () => {
 
 describe('leases in an etcd', () => {
   it('S23: carry their epochs in the state, which the other host must know', async () => {
-    const [source, destination] = uuids.map((uuid) => locksOf(uuid, '/s23/'));
+    const [source, destination] = uuids.map((uuid) => servers.locksOf(uuid, '/s23/'));
     const state = await source?.acquire(vm, resources);
     expect(state).toEqual({ driver: 'etcd', v: 1, grants: [{ key: `vm:${vm}`, epoch: '1' }] });
     const before = { driver: 'etcd', v: 1, grants: [{ key: `vm:${vm}`, epoch: '0' }] } as const;
@@ -44,21 +38,22 @@ describe('leases in an etcd', () => {
   });
 
   it('are kept apart by the prefix', async () => {
-    const [one, other] = [locksOf(uuids[0] ?? '', '/site-a/'), locksOf(uuids[1] ?? '', '/site-b/')];
+    const [one, other] = [servers.locksOf(uuids[0] ?? '', '/site-a/'), servers.locksOf(uuids[1] ?? '', '/site-b/')];
     await one.acquire(vm, resources);
     expect((await other.acquire(vm, resources)).grants[0]?.epoch).toBe('1');
   });
 
   it.each([0, 65])('are not taken for %i resources', async (count) => {
     const many = Array.from({ length: count }, (_, index) => ({ kind: 'disk', key: String(index) }) as const);
-    await expect(locksOf(uuids[0] ?? '', '/many/').acquire(vm, many)).rejects.toMatchObject({ code: 'invalid-argument' });
+    await expect(servers.locksOf(uuids[0] ?? '', '/many/').acquire(vm, many)).rejects.toMatchObject({ code: 'invalid-argument' });
   });
 
   it('are refused when a record cannot be read', async () => {
-    const { EtcdStore } = await import('./etcd-store.js');
     const store = new EtcdStore({ endpoints: servers.endpoints, prefix: '/broken/', tls: null });
     await store.exchange([{ key: `vm:${vm}`, seen: { text: null, revision: '0' }, text: '{"version":2}' }]);
-    await expect(locksOf(uuids[0] ?? '', '/broken/').acquire(vm, resources)).rejects.toMatchObject({ code: 'lease-unavailable' });
+    await expect(servers.locksOf(uuids[0] ?? '', '/broken/').acquire(vm, resources)).rejects.toMatchObject({
+      code: 'lease-unavailable',
+    });
   });
 });
 
@@ -66,10 +61,7 @@ describe('an etcd that is out', () => {
   it('refuses everything and keeps every lease', { timeout: 60_000 }, async () => {
     const own = await EtcdServers.start(1);
     try {
-      const locks = new EtcdLocks({
-        ...{ endpoints: own.endpoints, prefix: '/out/', tls: null, hostUuid: uuids[0] ?? '' },
-        ...{ clock: systemClock, random: systemRandom },
-      });
+      const locks = own.locksOf(uuids[0] ?? '', '/out/');
       const taken = await locks.acquire(vm, resources);
       await own.kill(0);
       for (const attempt of [locks.acquire(vm, resources), locks.release(vm, resources), locks.inquire(vm, resources)])

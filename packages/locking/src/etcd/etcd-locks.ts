@@ -1,5 +1,6 @@
 import { VmferryError } from '@vmferry/errors';
 import type { Clock, Random, Timer } from '@vmferry/seams';
+import { HeldResources } from '../held-resources.js';
 import { formatRecord, type LeaseRecord, parseRecordText } from '../lease-record.js';
 import { acquired, broken, type LeaseRule, released, transferred } from '../lease-rules.js';
 import {
@@ -10,8 +11,8 @@ import {
   type LockState,
   type ResourceId,
 } from '../lock-driver.js';
-import { resourceKey, stateOf } from '../lock-state.js';
-import { type Change, type EtcdOptions, EtcdStore, type Kept, NoAnswer, unavailable } from './etcd-store.js';
+import { freeStateOf, resourceKey, stateOf } from '../lock-state.js';
+import { type Change, type EtcdOptions, EtcdStore, type Kept, NoAnswer, noKey, unavailable } from './etcd-store.js';
 
 export interface EtcdLocksOptions extends EtcdOptions {
   readonly hostUuid: string;
@@ -35,10 +36,11 @@ export class EtcdLocks implements LockDriver {
   readonly canTransferAtomically = true;
   readonly fences = 'none';
   readonly #store: EtcdStore;
-  readonly #held = new Map<string, ResourceId>();
+  readonly #held: HeldResources;
 
   constructor(private readonly options: EtcdLocksOptions) {
     this.#store = new EtcdStore(options);
+    this.#held = new HeldResources(options.hostUuid);
   }
 
   liveLock(): Promise<null> {
@@ -54,15 +56,13 @@ export class EtcdLocks implements LockDriver {
   }
 
   async release(_vm: string, resources: readonly ResourceId[]): Promise<LockState> {
-    const records = await this.#change(resources, released(this.options.hostUuid));
-    const isFree = (_: unknown, index: number) => records[index]?.owner === null;
-    return stateOf(this.name, resources.filter(isFree), records.filter(isFree));
+    return freeStateOf(this.name, resources, await this.#change(resources, released(this.options.hostUuid)));
   }
 
   async inquire(_vm: string, resources: readonly ResourceId[]): Promise<{ state: LockState; heldByMe: boolean }> {
     checkResources(resources);
     const records = (await this.#read(resources)).map(({ record }) => record);
-    this.#remember(resources, records);
+    this.#held.remember(resources, records);
     const heldByMe = records.every(({ owner }) => owner === this.options.hostUuid);
     return { state: stateOf(this.name, resources, records), heldByMe };
   }
@@ -104,14 +104,7 @@ export class EtcdLocks implements LockDriver {
   }
 
   async #lookForLosses(lost: (resource: ResourceId) => void): Promise<void> {
-    for (const [key, resource] of this.#held) {
-      try {
-        const [{ record } = { record: null }] = await this.#read([resource]);
-        if (record !== null && record.owner !== this.options.hostUuid && this.#held.delete(key)) lost(resource);
-      } catch {
-        // An etcd that is out, or a record that cannot be read, says nothing of an owner; the next operation on it reports it.
-      }
-    }
+    for (const resource of this.#held) await this.#held.verify(resource, () => this.#recordOf(resource), lost);
   }
 
   /** Every rule is asked before anything is written, and all records are changed or none. */
@@ -126,15 +119,12 @@ export class EtcdLocks implements LockDriver {
         const text = after === undefined || after === record ? null : formatRecord(resource, after, write);
         return { key: resourceKey(resource), seen: kept, text };
       });
-      // Forgotten first: what this host lets go itself is no loss that the watch should tell of.
-      resources.forEach((resource, index) => {
-        if (next[index]?.owner !== this.options.hostUuid) this.#held.delete(resourceKey(resource));
-      });
+      this.#held.letGo(resources, next);
       if (await this.#exchange(changes, write)) {
-        this.#remember(resources, next);
+        this.#held.remember(resources, next);
         return next;
       }
-      this.#remember(
+      this.#held.remember(
         resources,
         seen.map(({ record }) => record),
       );
@@ -162,14 +152,18 @@ export class EtcdLocks implements LockDriver {
   async #read(resources: readonly ResourceId[]): Promise<{ resource: ResourceId; kept: Kept; record: LeaseRecord }[]> {
     const kept = await this.#store.read(resources.map(resourceKey));
     return resources.map((resource, index) => {
-      const found = kept[index] ?? { text: null, revision: '0' };
-      return { resource, kept: found, record: parseRecordText(found.text, resource, `key ${resourceKey(resource)} of the etcd`) };
+      const found = kept[index] ?? noKey;
+      return { resource, kept: found, record: recordIn(found, resource) };
     });
   }
 
-  #remember(resources: readonly ResourceId[], records: readonly LeaseRecord[]): void {
-    for (const [index, resource] of resources.entries()) {
-      if (records[index]?.owner === this.options.hostUuid) this.#held.set(resourceKey(resource), resource);
-    }
+  async #recordOf(resource: ResourceId): Promise<LeaseRecord> {
+    const [found = noKey] = await this.#store.read([resourceKey(resource)]);
+    return recordIn(found, resource);
   }
+}
+
+function recordIn({ text }: Kept, resource: ResourceId): LeaseRecord {
+  const key = resourceKey(resource);
+  return parseRecordText(text, resource, { name: `key ${key} of the etcd`, data: { key } });
 }

@@ -1,16 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { VmferryError } from '@vmferry/errors';
 import axios, { type AxiosInstance } from 'axios';
 
-/** Where the etcd is and what this host shows it. Over `https:` both sides show a certificate (threats, row 18). */
+/** Where the etcd is and what this host shows it, as PEM text. Over `https:` both sides show a certificate (threats, row 18). */
 export interface EtcdOptions {
   /** The client URLs of its members, 1 to 16; the next one is asked when one does not answer. */
   readonly endpoints: readonly string[];
   /** What the keys begin with, so that several sites can share an etcd and its access rights can be given by prefix. */
   readonly prefix: string;
-  readonly tls: { readonly certPath: string; readonly keyPath: string; readonly caPath: string } | null;
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | null;
 }
 
 /** A key as it is kept. `revision` is 0 for one that does not exist. */
@@ -18,6 +17,8 @@ export interface Kept {
   readonly text: string | null;
   readonly revision: string;
 }
+
+export const noKey: Kept = { text: null, revision: '0' };
 
 /** What a key is to become, if it still is what was read. */
 export interface Change {
@@ -46,7 +47,7 @@ export class EtcdStore {
 
   constructor({ endpoints, prefix, tls }: EtcdOptions) {
     // A lease changes a few times in the life of a guest: no connection is kept for it.
-    const [httpAgent, httpsAgent] = [new HttpAgent(), new HttpsAgent(tls === null ? {} : certificatesIn(tls))];
+    const [httpAgent, httpsAgent] = [new HttpAgent(), new HttpsAgent(tls ?? {})];
     const limits = { timeout: answerMsMax, maxContentLength: bodyBytesMax, maxRedirects: 0 };
     this.#prefix = prefix;
     this.#members = endpoints.map((baseURL) => axios.create({ baseURL, httpAgent, httpsAgent, proxy: false, ...limits }));
@@ -106,10 +107,6 @@ export function unavailable(thrown: unknown): VmferryError {
   );
 }
 
-function certificatesIn({ certPath, keyPath, caPath }: NonNullable<EtcdOptions['tls']>) {
-  return { cert: readFileSync(certPath), key: readFileSync(keyPath), ca: readFileSync(caPath) };
-}
-
 /** What is read of an answer to a transaction; the gateway leaves out what is false, empty or 0. */
 interface TxnAnswer {
   readonly succeeded?: boolean;
@@ -120,7 +117,7 @@ interface TxnAnswer {
 
 function keptIn(response: NonNullable<TxnAnswer['responses']>[number] | undefined): Kept {
   const kept = response?.response_range?.kvs?.[0];
-  if (kept === undefined) return { text: null, revision: '0' };
+  if (kept === undefined) return noKey;
   return { text: Buffer.from(kept.value ?? '', 'base64').toString('utf8'), revision: kept.mod_revision ?? '0' };
 }
 

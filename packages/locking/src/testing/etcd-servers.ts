@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock, systemRandom } from '@vmferry/seams';
+import { EtcdLocks } from '../etcd/etcd-locks.js';
 
 /** What etcd says once it serves clients, which a member of a cluster does when there is a leader. */
 const serves = 'serving client traffic insecurely';
@@ -35,6 +37,12 @@ export class EtcdServers {
 
   get endpoints(): string[] {
     return this.#members.map(({ client }) => client);
+  }
+
+  /** The driver of a host, with keys that begin with `prefix`; it asks the member `first` before the others. */
+  locksOf(hostUuid: string, prefix: string, first = 0): EtcdLocks {
+    const endpoints = [...this.endpoints.slice(first), ...this.endpoints.slice(0, first)];
+    return new EtcdLocks({ endpoints, prefix, tls: null, hostUuid, clock: systemClock, random: systemRandom });
   }
 
   /** Starts a member, or starts it again with what it has on disk; resolves when it serves. */

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { pipeBytesWanted } from '@vmferry/tunnel-relay/pump';
+import { tlsSessions } from '@vmferry/tunnel-relay/pump/testing';
 import { type DirectionName, directions } from './pump-bench.js';
 import type { PumpOrder } from './pump-process.js';
 import { figuresOf, PumpedStream, type PumpFigures, pumpHelper } from './pumped-stream.js';
-import { tlsSessions } from './tls-sessions.js';
 
 /** One way through two pumps, each on a unix socket and on the same TCP connection. */
 export interface PairCase {
@@ -29,7 +29,7 @@ export function pairCases(): PairCase[] {
 
 /** Four processes: a pump for each relay, so that neither end's cryptography waits for the other's, and two that stand for QEMUs. */
 export class PairBench {
-  readonly #sessions = tlsSessions();
+  readonly #sessions = tlsSessions('vmferry-bench');
   readonly #near = pumpHelper();
   readonly #far = pumpHelper();
   readonly #stream = new PumpedStream();

@@ -1,6 +1,7 @@
-import { align, cell } from '../report.js';
+import { align, cell, goalLine } from '../report.js';
 import { summarise } from '../statistics.js';
 import type { PairCase, PairSample } from './pair-bench.js';
+import { mibPerSecond, perGib } from './pump-report.js';
 import type { PumpFigures } from './pumped-stream.js';
 
 /** What the project promises of TLS between relays that have a core each, of the plain tunnel's throughput. */
@@ -8,9 +9,7 @@ const ratioMin = 0.7;
 
 export type PairSamples = ReadonlyMap<PairCase, readonly PairSample[]>;
 
-const mibPerSecond = ({ bytes, seconds }: PairSample) => bytes / 2 ** 20 / seconds;
-const perGib = (of: (sample: PairSample) => number) => (sample: PairSample) => (of(sample) * 2 ** 30) / sample.bytes;
-const cpuPerGib = (end: (sample: PairSample) => PumpFigures) => perGib((sample) => end(sample).cpuSeconds);
+const cpuPerGib = (end: (sample: PairSample) => PumpFigures) => perGib((sample: PairSample) => end(sample).cpuSeconds);
 
 const columns: readonly { readonly title: string; readonly of: (sample: PairSample) => number; readonly digits: number }[] = [
   { title: 'MiB/s', of: mibPerSecond, digits: 0 },
@@ -45,5 +44,6 @@ function medianOf(samples: PairSamples, way: PairCase['between']): number {
 }
 
 export function pairVerdictLine({ ratio, ratioMin: goal, met }: PairVerdict): string {
-  return `${met ? 'met   ' : 'MISSED'}  TLS between relays: ${ratio.toFixed(2)} x the plain tunnel (goal ${goal})`;
+  const measured = `${ratio.toFixed(2)} x the plain tunnel (goal ${goal})`;
+  return goalLine({ goal: 'TLS between relays', measured, met });
 }

@@ -1,10 +1,20 @@
 import { align, cell } from '../report.js';
 import type { PumpCase, PumpSample } from './pump-bench.js';
 
-const perGib = (of: (sample: PumpSample) => number) => (sample: PumpSample) => (of(sample) * 2 ** 30) / sample.bytes;
+interface Carried {
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export const mibPerSecond = ({ bytes, seconds }: Carried): number => bytes / 2 ** 20 / seconds;
+
+export const perGib =
+  <Sample extends Carried>(of: (sample: Sample) => number) =>
+  (sample: Sample): number =>
+    (of(sample) * 2 ** 30) / sample.bytes;
 
 const columns: readonly { readonly title: string; readonly of: (sample: PumpSample) => number; readonly digits: number }[] = [
-  { title: 'MiB/s', of: ({ bytes, seconds }) => bytes / 2 ** 20 / seconds, digits: 0 },
+  { title: 'MiB/s', of: mibPerSecond, digits: 0 },
   { title: 'pump CPU s/GiB', of: perGib(({ cpuSeconds }) => cpuSeconds), digits: 2 },
   { title: 'splice calls/GiB', of: perGib(({ spliceCalls }) => spliceCalls), digits: 0 },
   { title: 'KiB/call', of: ({ bytes, spliceCalls }) => bytes / 1_024 / spliceCalls, digits: 0 },

@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import type { BenchArguments } from '../arguments.js';
 import { parametersInWords } from '../qmp-alone.js';
+import { goalLine } from '../report.js';
 import { congestionControl, inFolder, load, machine, say, tell } from '../surroundings.js';
 import { measureTunnel, restMs, variantGuest, variants } from './tunnel.js';
-import { goals, mibPerSecond, tunnelTable, tunnelVerdictLine, tunnelVerdicts } from './tunnel-report.js';
+import { goals, mibPerSecond, tunnelTable, tunnelVerdicts } from './tunnel-report.js';
 
 /** `pnpm bench --tunnel`: each kind of guest and memory in turn, the ways of each interleaved. */
 export async function runTunnel(args: BenchArguments): Promise<void> {
@@ -23,7 +24,7 @@ export async function runTunnel(args: BenchArguments): Promise<void> {
     const verdicts = tunnelVerdicts(samples, variant);
     say(`\n${guest.title}`);
     for (const line of tunnelTable(samples)) say(line);
-    for (const verdict of verdicts) say(tunnelVerdictLine(verdict));
+    for (const verdict of verdicts) say(goalLine(verdict));
     const ways = [...samples].map(([way, of]) => ({ way, mibPerSecond: of.rounds.map(mibPerSecond), ...of }));
     results.push({ ...variant, guest: guest.title, verdicts, ways });
   }

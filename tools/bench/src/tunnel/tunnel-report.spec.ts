@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import type { Measurement } from '../measure.js';
+import { goalLine } from '../report.js';
 import { control, direct, directTcp, type Samples, tunnelled } from './tunnel.js';
-import { mibPerSecond, tunnelTable, tunnelVerdictLine, tunnelVerdicts } from './tunnel-report.js';
+import { mibPerSecond, tunnelTable, tunnelVerdicts } from './tunnel-report.js';
 
 /** A migration of 1 GiB in so many milliseconds after 24 ms of set-up. */
 function round(transferMs: number, o: Partial<Measurement> = {}): Measurement {
@@ -45,7 +46,7 @@ it('judges added downtime twice, and direct by the slowest round of the control'
 });
 
 it('says what was measured beside the goal', () => {
-  const [ratio, against] = tunnelVerdicts(samples, { faultedIn: false, dirtying: false }).map(tunnelVerdictLine);
+  const [ratio, against] = tunnelVerdicts(samples, { faultedIn: false, dirtying: false }).map(goalLine);
   expect(ratio).toBe('MISSED  tunnelled at least 0.95 x direct: 0.80 x (0.50-0.98 by round)');
   expect(against).toMatch(/^met {5}direct as fast as QEMU alone, tcp: .* round, 800 MiB\/s: 1000 MiB\/s, 1\.00 x/);
 });

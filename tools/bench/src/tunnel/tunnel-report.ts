@@ -1,5 +1,5 @@
 import type { Measurement } from '../measure.js';
-import { align, cell } from '../report.js';
+import { align, cell, type GoalVerdict } from '../report.js';
 import { summarise } from '../statistics.js';
 import { control, direct, directTcp, type Samples, type TunnelSamples, tunnelled, type Variant } from './tunnel.js';
 
@@ -40,12 +40,6 @@ function grew({ rounds, warmUps }: Samples): number {
   return Math.max(0, ...[...warmUps, ...rounds].flatMap(({ relayGrowthMib }) => relayGrowthMib));
 }
 
-export interface TunnelVerdict {
-  readonly goal: string;
-  readonly measured: string;
-  readonly met: boolean;
-}
-
 /** What the project promises of the tunnel, by medians unless it says otherwise. */
 export const goals = {
   ratioAsIs: 0.95,
@@ -55,7 +49,7 @@ export const goals = {
   addedDowntimeMs: 5,
 };
 
-export function tunnelVerdicts(samples: TunnelSamples, { faultedIn }: Variant): TunnelVerdict[] {
+export function tunnelVerdicts(samples: TunnelSamples, { faultedIn }: Variant): GoalVerdict[] {
   const of = (name: string) => samples.get(name) ?? { rounds: [], warmUps: [], lost: 0 };
   const [alone, ferried, through] = [of(control), of(direct), of(tunnelled)];
   const ratioMin = faultedIn ? goals.ratioFaultedIn : goals.ratioAsIs;
@@ -85,7 +79,7 @@ export function tunnelVerdicts(samples: TunnelSamples, { faultedIn }: Variant): 
 }
 
 /** The noise is the control's own: its slowest round is as slow as QEMU alone can be in this run. */
-function againstNoise(way: string, ferried: Samples, alone: Samples): TunnelVerdict {
+function againstNoise(way: string, ferried: Samples, alone: Samples): GoalVerdict {
   const speed = median(ferried, figures.speed);
   const { median: usual, min } = summarise(alone.rounds.map(mibPerSecond));
   return {
@@ -95,7 +89,7 @@ function againstNoise(way: string, ferried: Samples, alone: Samples): TunnelVerd
   };
 }
 
-function added(through: Samples, ferried: Samples, figure: Figure): TunnelVerdict {
+function added(through: Samples, ferried: Samples, figure: Figure): GoalVerdict {
   const moreMs = median(through, figure) - median(ferried, figure);
   return {
     goal: `tunnelled adds less than ${goals.addedDowntimeMs} ms of ${figure.title.replace(/ ms$/, '')} to direct`,
@@ -117,8 +111,4 @@ function ratiosByRound(of: Samples, against: Samples): string {
   });
   const { min, max } = summarise(ratios);
   return `${min.toFixed(2)}-${max.toFixed(2)}`;
-}
-
-export function tunnelVerdictLine({ goal, measured, met }: TunnelVerdict): string {
-  return `${met ? 'met   ' : 'MISSED'}  ${goal}: ${measured}`;
 }

@@ -17,15 +17,15 @@ do not notice. Ctrl-C or SIGTERM stops the apps and leaves the guests running; a
 has not ended. The logs are in DIR/logs.`;
 
 /** `vmferry host ...`. */
+const path = (text: string) => resolve(text);
+
 export function addHostCommands(program: Command, room: Room): void {
   const host = program.command('host').description('run the apps of this host').summary('the apps of this host');
   const up = host
     .command('up')
     .summary('run the apps of this host and watch over them')
     .description('runs source-agent, destination-agent and tunnel-relay of one host in the foreground and restarts one that dies')
-    .requiredOption('--state-dir <dir>', 'state folder of the host; made at first use, with the identity of the host', (text) =>
-      resolve(text),
-    )
+    .requiredOption('--state-dir <dir>', 'state folder of the host; made at first use, with the identity of the host', path)
     .option(
       '--name <name>',
       'name of the host, kept in the state folder at first use (default: the name of the machine)',
@@ -41,9 +41,9 @@ export function addHostCommands(program: Command, room: Room): void {
     .option(
       '--runtime-dir <dir>',
       'short folder for sockets, at most 60 bytes (default: a folder of its own in /run, else $XDG_RUNTIME_DIR, else the folder for temporary files)',
-      (text) => resolve(text),
+      path,
     )
-    .option('--token-file <file>', 'who may do what: a JSON file of tokens', (text) => resolve(text));
+    .option('--token-file <file>', 'who may do what: a JSON file of tokens', path);
   addTls(up);
   addMigrationPorts(up);
   addQemuOptions(up);
@@ -60,18 +60,13 @@ export function addHostCommands(program: Command, room: Room): void {
 }
 
 function addTls(up: Command): void {
-  const path = (text: string) => resolve(text);
   up.option('--tls-cert <file>', 'PEM, of the roles relay and agent: the memory of guests goes between the relays over TLS', path)
     .option('--tls-key <file>', 'the key of --tls-cert', path)
     .option('--tls-ca <file>', 'who signs the certificates of the hosts', path);
 }
 
 function addMigrationPorts(up: Command): void {
-  up.option(
-    '--migrate-tls-dir <dir>',
-    "certificates of this host's QEMUs, for `migrate --tls`; readable for --qemu-user",
-    (text: string) => resolve(text),
-  )
+  up.option('--migrate-tls-dir <dir>', "certificates of this host's QEMUs, for `migrate --tls`; readable for --qemu-user", path)
     .option(
       '--migration-ports <first-last>',
       "ports that QEMUs may listen on for guests that come by a tcp: URI, such as libvirt's 49152-49215 (default: none listens)",
@@ -84,7 +79,6 @@ function addMigrationPorts(up: Command): void {
 }
 
 function addQemuOptions(up: Command): void {
-  const path = (text: string) => resolve(text);
   up.option('--emulator <path>', 'QEMU to run (default: qemu-system-x86_64)')
     .option('--qemu-user <uid:gid>', 'user and group of the guests, for root only (default: 65534:65534)', userOf)
     .addOption(

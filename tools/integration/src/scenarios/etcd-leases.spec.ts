@@ -1,7 +1,5 @@
 import { VmferryError } from '@vmferry/errors';
-import { EtcdLocks } from '@vmferry/locking';
 import { EtcdServers } from '@vmferry/locking/testing';
-import { systemClock, systemRandom } from '@vmferry/seams';
 import { afterAll, describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
 import { expectProblem } from '../steps/ask.js';
@@ -19,10 +17,7 @@ const inWorld = sharedWorld({ hosts: { a: host, b: host } });
 
 /** Who owns the guest's lease by the etcd, and at which epoch: what a third host is told that wants it. */
 async function leaseOf(world: World): Promise<{ owner: string; epoch: number }> {
-  const third = new EtcdLocks({
-    ...{ endpoints: servers.endpoints, prefix: '/vmferry/leases/', tls: null, hostUuid: 'a-third-host' },
-    ...{ clock: systemClock, random: systemRandom },
-  });
+  const third = servers.locksOf('a-third-host', '/vmferry/leases/');
   const refused: unknown = await third.acquire(world.uuid, [{ kind: 'vm', key: world.uuid }]).catch((error: unknown) => error);
   if (!(refused instanceof VmferryError) || refused.code !== 'lease-busy') throw new Error('The lease has no owner.');
   const { owner, epoch } = refused.data as { owner: string; epoch: string };

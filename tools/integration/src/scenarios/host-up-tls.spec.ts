@@ -37,7 +37,7 @@ it('two hosts of `vmferry host up` with certificates: a guest goes through the t
     const before = ticks.ticks.length;
     await ticks.waitForTick(() => ticks.ticks.length > before + 5, tickDeadlineMs);
     for (const { relay } of [a, b]) {
-      const shown = new TlsIdentity(tls, { replaced: () => undefined, refused: () => undefined });
+      const shown = new TlsIdentity(tls);
       const { streams } = await new RelayClient(relay, { tls: shown }).streams();
       expect(streams.map(({ state, path }) => [state, path])).toEqual([['closed', 'tls']]);
     }

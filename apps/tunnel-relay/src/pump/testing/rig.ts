@@ -1,11 +1,8 @@
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { detachSocket } from '@vmferry/posix';
-import { TestAuthority } from '@vmferry/tls/testing';
 import { onTestFinished } from 'vitest';
 import { type PathName, type Pump, startPump } from '../index.js';
-import type { TlsSession } from '../tls-session.js';
 import { type Connection, connection, type Family } from './connections.js';
+import { tlsSessions } from './tls-sessions.js';
 
 /** A pump on one path, with the peer of each of its ends. The peers go with the test. */
 interface Rig {
@@ -40,23 +37,10 @@ export async function connected(family: Family): Promise<Connection> {
   return made;
 }
 
-let made: { readonly client: TlsSession; readonly server: TlsSession } | undefined;
+let made: ReturnType<typeof tlsSessions> | undefined;
 
-/** What the admission of a stream leaves to each of the two relays. */
-export function sessions(): { readonly client: TlsSession; readonly server: TlsSession } {
-  if (made !== undefined) return made;
-  const authority = new TestAuthority();
-  const [a, b] = [authority.issue(['relay']), authority.issue(['relay'])].map((files) => ({
-    cert: readFileSync(files.cert, 'utf8'),
-    key: readFileSync(files.key, 'utf8'),
-    ca: readFileSync(files.ca, 'utf8'),
-  }));
-  authority.remove();
-  if (a === undefined || b === undefined) throw new Error('two were issued');
-  const common = { protocol: 'vmferry-spec', handshakeMs: 30_000 };
-  made = {
-    client: { ...common, role: 'client', own: a, peer: new X509Certificate(b.cert).raw },
-    server: { ...common, role: 'server', own: b, peer: new X509Certificate(a.cert).raw },
-  };
+/** One pair for all cases of a file: keys take their time. */
+export function sessions(): ReturnType<typeof tlsSessions> {
+  made ??= tlsSessions('vmferry-spec');
   return made;
 }
