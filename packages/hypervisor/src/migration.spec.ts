@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
 import { type AddressInfo, createServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import { closeFd, socketpair } from '@vmferry/posix';
 import type { QmpClient } from '@vmferry/qmp';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   cancelMigration,
   enableMigrationCapabilities,
@@ -206,4 +206,36 @@ test('QEMU says what is wrong with its certificates, and nothing of them stays',
   await clearMigrationTls(qmp);
   await setMigrationTls(qmp, null);
   expect(await qmp.execute('query-migrate-parameters', {})).toMatchObject({ 'tls-creds': '', 'tls-hostname': '' });
+});
+
+describe('threat 4: a peer that falls silent in the TLS handshake', () => {
+  /** Anonymous credentials: that the handshake waits for its peer is the same with certificates. */
+  async function setAnonymousTls({ qmp }: Guest, endpoint: 'client' | 'server'): Promise<void> {
+    await qmp.execute('object-add', { 'qom-type': 'tls-creds-anon', 'id': 'anonymous', endpoint });
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': 'anonymous' });
+  }
+
+  test('does not hold up a source: its monitor answers, its guest runs, and the end of the connection is the end of the migration', async () => {
+    const { source, sourceFd, destinationFd } = await pair();
+    await enableMigrationCapabilities(source.qmp);
+    await setAnonymousTls(source, 'client');
+    await migrateToFd(source.qmp, sourceFd, 'migrate');
+    closeFd(sourceFd);
+    expect((await source.qmp.execute('query-status', {})).running).toBe(true);
+    expect((await migrationStatus(source.qmp)).status).toBe('setup');
+    const failed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'failed', { deadlineMs: 30_000 });
+    closeFd(destinationFd);
+    await failed;
+  });
+
+  test('does not hold up a destination: its monitor answers', async () => {
+    const { destination, sourceFd, destinationFd } = await pair();
+    onTestFinished(() => closeFd(sourceFd));
+    await setAnonymousTls(destination, 'server');
+    // QEMU takes a connection in hand when something has come: here the first byte of a record of five.
+    writeSync(sourceFd, Buffer.of(0x16));
+    await incomingFromFd(destination.qmp, destinationFd, 'migrate');
+    closeFd(destinationFd);
+    expect((await destination.qmp.execute('query-status', {})).status).toBe('inmigrate');
+  });
 });

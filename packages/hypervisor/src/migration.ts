@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
-import { checkUnixSocketPath } from '@vmferry/posix';
+import { checkUnixSocketPath, setNonBlocking } from '@vmferry/posix';
 import type { MigrationInfo, MigrationStatus as QemuMigrationStatus, QmpClient } from '@vmferry/qmp';
 import { type MigrationTls, setMigrationTls } from './migration-tls.js';
 
@@ -102,7 +102,7 @@ export async function relocateSpiceClients(qmp: QmpClient, { hostName, port, tls
 
 /**
  * Starts the migration into `fd`, a connected socket: a pipe would hang QEMU when its reader stalls (F, H). QEMU gets a copy; ours
- * stays ours to close, and O_NONBLOCK is cleared for both.
+ * stays ours to close, and from then on QEMU sets O_NONBLOCK for both as it likes.
  */
 export function migrateToFd(qmp: QmpClient, fd: number, name: string): Promise<void> {
   return withNamedFd(qmp, fd, name, async (uri) => void (await qmp.execute('migrate', { uri })));
@@ -162,6 +162,8 @@ async function withNamedFd(qmp: QmpClient, fd: number, name: string, act: (uri: 
   }
   await qmp.execute('getfd', { fdname: name }, { fd });
   try {
+    // `getfd` clears O_NONBLOCK, and QEMU sets it nowhere before its TLS handshake: a peer that says nothing would hold its main loop, and the guest with it.
+    setNonBlocking(fd, true);
     await act(`fd:${name}`);
   } catch (error) {
     // QEMU takes the descriptor out of its list when it uses it, so this fails when it got that far.

@@ -25,7 +25,8 @@ export function isParallel(flags: ReadonlySet<string> | readonly string[]): bool
 export function checkParallel(flags: ReadonlySet<string> | readonly string[], parallelConnections: number | undefined): void {
   const given = new Set(flags);
   if (isParallel(given) && !given.has('TUNNELLED')) {
-    const detail = 'PARALLEL is not supported without TUNNELLED: give TUNNELLED too, or leave PARALLEL out.';
+    const detail =
+      'PARALLEL is not supported without TUNNELLED: give TUNNELLED too, without a tcp: URI and without TLS, or leave PARALLEL out.';
     throw new VmferryError('flag-unsupported', detail, { errors: [{ path: '/flags', code: 'flag-unsupported', detail }] });
   }
   if (isParallel(given) || parallelConnections === undefined) return;

@@ -27,6 +27,8 @@ export function bodyReader(route: Route): express.RequestHandler {
     limit: route.bodyBytesMax ?? limits.bodyBytesMax,
     inflate: false,
     type: () => true,
+    // `null` and "text" are JSON too: the schema says what is wrong with them.
+    strict: false,
     reviver: refuseObjectMachinery,
   });
   return (req, res, next) => {

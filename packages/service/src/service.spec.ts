@@ -49,7 +49,20 @@ describe('bad input is a problem document, before any effect', () => {
   const id = '6ba7b810-9dad-11d1-80b4-00c04fd430c8';
   const table: [name: string, send: (url: string) => request.Test, status: number, code: string, detail: RegExp][] = [
     ['malformed JSON', (u) => request(u).post('/v1/things').type(json).send('{"name":'), 400, 'malformed-request', /JSON/],
-    ['JSON that is no object', (u) => request(u).post('/v1/things').type(json).send('"x"'), 400, 'malformed-request', /JSON/],
+    [
+      'JSON that is no object',
+      (u) => request(u).post('/v1/things').type(json).send('"x"'),
+      422,
+      'invalid-argument',
+      /^\/body: .*object/,
+    ],
+    [
+      'JSON that is null',
+      (u) => request(u).post('/v1/things').type(json).send('null'),
+      422,
+      'invalid-argument',
+      /^\/body: .*object/,
+    ],
     [
       'an unknown field',
       (u) => request(u).post('/v1/things').send({ name: 'a', colour: 'red' }),

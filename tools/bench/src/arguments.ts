@@ -22,20 +22,21 @@ export interface BenchArguments {
   readonly json: string | null;
 }
 
-export const usage = `usage: pnpm bench [--rounds N | --downtime N] [--guest NAME]... [--fill MIB] [--dirty MIB] [--json FILE]
+export const usage = `usage: npm run bench -- [--rounds N | --downtime N] [--guest NAME]... [--fill MIB] [--dirty MIB] [--json FILE]
   --rounds N    measured rounds of each way, interleaved (default 5)
   --downtime N  N migrations of each way, and how the largest gaps are distributed (guests: idle and dirtying)
   --guest NAME  ${guestNames.join(', ')}; may be repeated (default: idle and boot-sector)
   --fill MIB    what 'filled' and 'dirtying' fill (default 200)
   --dirty MIB   what 'dirtying' rewrites each second (default 20)
   --json FILE   writes every figure there
-       pnpm bench --tunnel | --pump | --streams [--rounds N] [--json FILE]
+  --help        prints this
+       npm run bench -- --tunnel | --pump | --streams [--rounds N] [--json FILE]
   --tunnel      a 1 GiB guest by QEMU alone, direct and tunnelled: throughput, CPU and memory of the relays, downtime
   --pump        the relay's pump alone on loopback sockets, by size of its pipes; then two of them, plain and with TLS between
   --streams     1 to 64 streams at once through one pair of relays`;
 
-/** Throws an Error whose message is for the user. */
-export function readArguments(argv: readonly string[]): BenchArguments {
+/** Null when only the usage is asked for. Throws an Error whose message is for the user. */
+export function readArguments(argv: readonly string[]): BenchArguments | null {
   const { values } = parseArgs({
     args: [...argv],
     strict: true,
@@ -49,8 +50,10 @@ export function readArguments(argv: readonly string[]): BenchArguments {
       tunnel: { type: 'boolean', default: false },
       pump: { type: 'boolean', default: false },
       streams: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
+  if (values.help) return null;
   const wanted = benches.filter((name) => values[name]);
   const others = (['downtime', 'guest', 'fill', 'dirty'] as const).filter((name) =>
     argv.some((word) => word.startsWith(`--${name}`)),

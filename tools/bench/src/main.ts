@@ -13,7 +13,9 @@ import { inFolder, load, machine, say, tell } from './surroundings.js';
 import { runTunnel } from './tunnel/run-tunnel.js';
 
 try {
-  await run(readArguments(process.argv.slice(2)));
+  const args = readArguments(process.argv.slice(2));
+  if (args === null) say(usage);
+  else await run(args);
 } catch (error) {
   tell(error instanceof Error ? error.message : String(error));
   tell(usage);

@@ -6,6 +6,7 @@ import { Channel, connectLocalStream, type Guest } from '@vmferry/guest';
 import type { SourceContext } from '../context.js';
 import { type OutgoingChannel, single } from './outgoing-channel.js';
 import { ParallelChannel } from './parallel-channel.js';
+import { relayWord } from './relay-word.js';
 
 export interface ChannelTo {
   readonly transport: 'direct' | 'tunnelled';
@@ -20,7 +21,9 @@ const openDeadlineMs = 10_000;
  * port that QEMU listens on there.
  */
 export async function openChannel(context: SourceContext, guest: Guest, to: ChannelTo): Promise<OutgoingChannel> {
-  return to.transport === 'tunnelled' ? openTunnel(context, guest, to) : single(await openDirect(context, to));
+  return to.transport === 'tunnelled'
+    ? openTunnel(context, guest, to)
+    : single(await openDirect(context, to), () => Promise.resolve(null));
 }
 
 async function openDirect(context: SourceContext, { migrationId, stream: { url, ticket } }: ChannelTo): Promise<Channel> {
@@ -64,6 +67,7 @@ async function openTunnel(
     throw new VmferryError('peer-nonsense', `The tunnel relay made stream ${stream.id} without its sockets.`);
   }
   const [socket = ''] = sockets;
-  if (channels === undefined) return single(await connectLocalStream(socket, clock, openDeadlineMs));
-  return ParallelChannel.open(context, guest, sockets);
+  const whyBroken = () => relayWord(relay, stream.id, clock);
+  if (channels === undefined) return single(await connectLocalStream(socket, clock, openDeadlineMs), whyBroken);
+  return ParallelChannel.open(context, guest, sockets, whyBroken);
 }

@@ -96,14 +96,15 @@ function bandwidthOf(
   { destination, flags = [], bandwidthMibPerSec }: CreateMigration,
   missing: string | null,
 ) {
+  const transport = flags.includes('TUNNELLED') ? 'tunnelled' : 'direct';
   const known = [
     bandwidthMibPerSec === undefined ? null : bandwidthMibPerSec * 1_048_576,
-    outgoings.lastRateTo(destination, flags.includes('TUNNELLED') ? 'tunnelled' : 'direct'),
+    outgoings.lastRateTo(destination, transport),
   ].filter((rate) => rate !== null);
   if (known.length > 0) return { bandwidthBytesPerSec: Math.min(...known), missing };
   return {
     bandwidthBytesPerSec: null,
-    missing: 'No bandwidth was given, and no earlier migration to this destination is known.',
+    missing: `No bandwidth was given, and no earlier ${transport} migration to this destination without a cap is known.`,
   };
 }
 
@@ -138,6 +139,12 @@ function warningsOf(
       !isWritable,
       'no-image-lock',
       `The domain ${name} has no writable disk, so no image lock of QEMU's stands between two copies of it.`,
+    ],
+    [
+      // Seen with QEMU alone, too (qemu-behaviour, TCG): what it translates itself it does not track in every case.
+      definition.type === 'qemu' && state.state === 'running' && flags.includes('LIVE'),
+      'emulated',
+      `QEMU emulates the processor of the domain ${name}: such a guest can lose writes to its memory when it is migrated live, over several passes${flags.includes('PARALLEL') ? ' and with PARALLEL above all' : ''}, and nothing tells. KVM does not do that.`,
     ],
     [locks.name === 'none', 'no-lease', 'This host takes no leases: the outcome record alone decides who may run the guest.'],
   );

@@ -14,11 +14,17 @@ export interface OutgoingChannel {
   shut(): void;
   /** Gives up the agent's own descriptors; QEMU's stay. */
   release(): void;
+  /** What whoever carries it knows of its end besides, in a sentence; null when nobody does. */
+  whyBroken(): Promise<string | null>;
 }
 
+/** Asks who carries a channel why it broke; never throws. */
+export type WhyBroken = OutgoingChannel['whyBroken'];
+
 /** One connection, which QEMU gets by descriptor. */
-export function single(channel: Channel): OutgoingChannel {
+export function single(channel: Channel, whyBroken: WhyBroken): OutgoingChannel {
   return {
+    whyBroken,
     channels: null,
     migrate: (qmp) => migrateToFd(qmp, channel.fd, descriptorName),
     shut: () => channel.shut(),

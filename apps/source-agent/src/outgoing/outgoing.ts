@@ -453,14 +453,11 @@ export class Outgoing implements DomainMigration {
         `The migration of domain ${name} was cancelled; the guest runs on, on ${hostName}.`,
       );
     }
+    const said = [`QEMU reports that the migration of domain ${name} failed: ${end.detail.replace(/\.+$/, '')}.`];
+    if (end.carrier) said.push(end.carrier);
     // Whoever refuses a certificate says why in its own log; the other end sees a connection that breaks.
-    const hint = wantsTls(this.#journal.value.flags)
-      ? " The destination's resource of this migration has what its QEMU says."
-      : '';
-    return new VmferryError(
-      'migration-failed',
-      `QEMU reports that the migration of domain ${name} failed: ${end.detail}.${hint}`,
-    );
+    if (wantsTls(this.#journal.value.flags)) said.push("The destination's resource of this migration has what its QEMU says.");
+    return new VmferryError('migration-failed', said.join(' '));
   }
 
   /** Throws `migration-aborted` when the migration is at another stage than its step needs. */

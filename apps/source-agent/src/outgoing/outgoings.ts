@@ -138,12 +138,17 @@ export class Outgoings {
     throw new VmferryError('migration-not-found', `There is no outgoing migration ${id} on ${this.#context.host.hostName}.`);
   }
 
-  /** Bytes per second of the last migration that succeeded on this way; null when none is known. */
+  /** Bytes per second of the last migration that succeeded on this way and had no cap of its own; null when none is known. */
   lastRateTo(destinationAgent: string, transport: 'direct' | 'tunnelled'): number | null {
     const last = this.list()
       .map(({ journal }) => journal)
       .filter((journal) => journal.outcome === 'committed' && journal.transport === transport)
-      .filter((journal) => journal.destinationAgent === destinationAgent && (journal.progress?.throughputBytesPerSec ?? 0) > 0)
+      .filter(
+        (journal) =>
+          journal.destinationAgent === destinationAgent &&
+          journal.bandwidthBytesPerSec === null &&
+          (journal.progress?.throughputBytesPerSec ?? 0) > 0,
+      )
       .sort((a, b) => (a.finishedAt ?? '').localeCompare(b.finishedAt ?? ''))
       .at(-1);
     return last?.progress?.throughputBytesPerSec ?? null;

@@ -8,7 +8,7 @@ import { checkUnixSocketPath, giveSocket } from '@vmferry/posix';
 import type { QmpClient } from '@vmferry/qmp';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
-import type { OutgoingChannel } from './outgoing-channel.js';
+import type { OutgoingChannel, WhyBroken } from './outgoing-channel.js';
 
 const connectDeadlineMs = 10_000;
 
@@ -29,13 +29,15 @@ export class ParallelChannel implements OutgoingChannel {
   readonly #family: ChannelFamily;
   readonly #log: Log;
   readonly #server: Server;
+  readonly whyBroken: WhyBroken;
   #accepted = 0;
   #isOver = false;
 
-  private constructor(path: string, family: ChannelFamily, log: Log) {
+  private constructor(path: string, family: ChannelFamily, log: Log, whyBroken: WhyBroken) {
     this.#path = path;
     this.#family = family;
     this.#log = log;
+    this.whyBroken = whyBroken;
     this.#server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
 
@@ -44,9 +46,10 @@ export class ParallelChannel implements OutgoingChannel {
     { clock, log, guestHost }: SourceContext,
     guest: Guest,
     localSockets: readonly string[],
+    whyBroken: WhyBroken,
   ): Promise<ParallelChannel> {
     const family = await ChannelFamily.connect(localSockets, { clock, deadlineMs: connectDeadlineMs });
-    const channel = new ParallelChannel(socketOf(guest), family, log);
+    const channel = new ParallelChannel(socketOf(guest), family, log, whyBroken);
     // What still waits for its call then is told that its stream is over.
     const timer = clock.after(connectDeadlineMs, () => channel.release());
     try {

@@ -75,7 +75,8 @@ export class Sending implements Sender {
     }
     this.#transfer = this.#newTransfer();
     await this.#transfer.start(channel, { display, tls });
-    return this.#transfer.end;
+    const end = await this.#transfer.end;
+    return end.t === 'failed' ? { ...end, carrier: await channel.whyBroken() } : end;
   }
 
   /** What QEMU encrypts the stream with; the destination's certificate has to be of the host that the stream goes to. Throws `tls-unavailable`. */

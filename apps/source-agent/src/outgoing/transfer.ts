@@ -22,7 +22,8 @@ import { type Overdue, Patience } from './patience.js';
 export type TransferEnd =
   | { readonly t: 'completed' }
   | { readonly t: 'cancelled' }
-  | { readonly t: 'failed'; readonly detail: string };
+  /** `carrier`: what whoever carried the stream says of its end. */
+  | { readonly t: 'failed'; readonly detail: string; readonly carrier?: string | null };
 
 export interface TransferOptions {
   readonly qmp: QmpClient;

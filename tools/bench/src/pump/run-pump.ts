@@ -9,7 +9,7 @@ import { pumpTable } from './pump-report.js';
 
 const bytes = 2 ** 30;
 
-/** `pnpm bench --pump`: pipes of each size, both ways, interleaved; then two pumps with TLS or nothing between them. */
+/** `npm run bench -- --pump`: pipes of each size, both ways, interleaved; then two pumps with TLS or nothing between them. */
 export async function runPump(args: BenchArguments): Promise<void> {
   say(
     `${args.rounds} rounds of ${bytes / 2 ** 20} MiB, interleaved, after one that warms up; medians (min-max). ${machine}, TCP ${congestionControl()}; load ${load()}.`,

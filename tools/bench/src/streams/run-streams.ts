@@ -8,7 +8,7 @@ import { streamsFits, streamsTable } from './streams-report.js';
 const counts = [1, 8, 16, 32, 64];
 const bytes = 2 ** 31;
 
-/** `pnpm bench --streams`: each number of streams in turn, so many rounds. */
+/** `npm run bench -- --streams`: each number of streams in turn, so many rounds. */
 export async function runStreams(args: BenchArguments): Promise<void> {
   say(
     `${args.rounds} rounds, interleaved, of ${bytes / 2 ** 20} MiB over all streams together; medians (min-max). ${machine}, TCP ${congestionControl()}; load ${load()}.`,

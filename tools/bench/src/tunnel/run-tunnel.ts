@@ -6,7 +6,7 @@ import { congestionControl, inFolder, load, machine, say, tell } from '../surrou
 import { measureTunnel, restMs, variantGuest, variants } from './tunnel.js';
 import { goals, mibPerSecond, tunnelTable, tunnelVerdicts } from './tunnel-report.js';
 
-/** `pnpm bench --tunnel`: each kind of guest and memory in turn, the ways of each interleaved. */
+/** `npm run bench -- --tunnel`: each kind of guest and memory in turn, the ways of each interleaved. */
 export async function runTunnel(args: BenchArguments): Promise<void> {
   say(
     `${args.rounds} rounds of each way, interleaved, after one that warms up; medians (min-max). ${machine}, TCG; load ${load()}.`,

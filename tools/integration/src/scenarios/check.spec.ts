@@ -48,7 +48,7 @@ describe('a check of a migration', () => {
   it('finds nothing in the way and forecasts from what was measured; the migration then goes as it says', () =>
     inWorld(async (world) => {
       const told = await check(world, { bandwidthMibPerSec: 64, flags: ['LIVE', 'TUNNELLED'] });
-      expect(told).toMatchObject({ ok: true, blockers: [], warnings: [] });
+      expect(told).toMatchObject({ ok: true, blockers: [], warnings: [{ code: 'emulated', side: 'source' }] });
       const { forecast } = told;
       expect(forecast).toMatchObject({ converges: true, reason: null });
       expect(forecast.basis.memoryBytes).toBe((80 + 64) * 1_048_576);
@@ -102,10 +102,20 @@ describe('a check of a migration', () => {
     }));
 
   it.each<[string, (world: World) => Record<string, unknown>, string[], string[]]>([
-    ['a destination that does not answer', () => ({ destination: 'http://127.0.0.1:1' }), ['source peer-unreachable'], []],
-    ['the same host', ({ here }) => ({ destination: here.destination.url }), ['source same-host'], []],
+    [
+      'a destination that does not answer',
+      () => ({ destination: 'http://127.0.0.1:1' }),
+      ['source peer-unreachable'],
+      ['emulated'],
+    ],
+    ['the same host', ({ here }) => ({ destination: here.destination.url }), ['source same-host'], ['emulated']],
     ['a guest that would stand still', () => ({ flags: [], bandwidthMibPerSec: 1 }), [], ['not-live']],
-    ['a time that is too short', () => ({ bandwidthMibPerSec: 8, timeouts: { totalSeconds: 1 } }), [], ['timeout-too-short']],
+    [
+      'a time that is too short',
+      () => ({ bandwidthMibPerSec: 8, timeouts: { totalSeconds: 1 } }),
+      [],
+      ['timeout-too-short', 'emulated'],
+    ],
   ])('%s', (_what, change, blockers, warnings) =>
     inWorld(async (world) => {
       const told = await check(world, change(world));

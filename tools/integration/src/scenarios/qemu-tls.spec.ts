@@ -8,6 +8,7 @@ import { expectSettled } from '../checks/expect-settled.js';
 import { ask, expectProblem } from '../steps/ask.js';
 import { ByHand } from '../steps/by-hand.js';
 import { expectUntouched } from '../steps/untouched.js';
+import { eventually } from '../world/eventually.js';
 import { expectFree } from '../world/ports.js';
 import { migrate } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
@@ -79,12 +80,18 @@ describe("QEMU's own TLS on the stream (threat 4)", () => {
       await expectNoCredentials(world);
     }));
 
-  it('threat 4: one who connects first and says nothing ends the migration, after the time for its begin: the guest runs on', () =>
+  it('threat 4: one who connects first and says nothing ends the migration, after the time for its begin: the guest runs on all the while', () =>
     inWorld(async (world) => {
       const { hand, uri } = await listening(world);
       const silent = createConnection({ port: first, host: '127.0.0.1' }).on('error', () => undefined);
       await once(silent, 'connect');
-      expectProblem(await hand.perform({ uri }), 409, 'migration-failed');
+      const performing = hand.perform({ uri });
+      await eventually(() => expectHandshake(world));
+      await world.moreTicks();
+      await expectHandshake(world);
+      const answer = await performing;
+      expectProblem(answer, 409, 'migration-failed');
+      expect(answer.body.detail).toContain('TLS handshake failed');
       expect((await world.there.destinationClient().migration(hand.id)).error).toMatchObject({ code: 'stream-silent' });
       silent.destroy();
       await hand.giveUp();
@@ -132,6 +139,13 @@ async function listening(world: World) {
   const uri = `tcp:localhost:${first}`;
   hand.prepared = (await hand.prepare({ uri })).body as unknown as typeof hand.prepared;
   return { hand, uri };
+}
+
+/** The QEMU of the guest has its connection, and nobody who answers its TLS. */
+async function expectHandshake({ here, name }: World): Promise<void> {
+  expect((await here.sourceClient().monitorCommand(name, { execute: 'query-migrate' })).return).toMatchObject({
+    status: 'setup',
+  });
 }
 
 /** What the QEMU of the guest says of its next migration. */

@@ -66,7 +66,8 @@ describe('while the memory streams', () => {
         const { relay } = side === 'source' ? run.from : run.to;
         await relay.kill();
         await relay.start();
-        await expectSettled(world, run, 'source');
+        const { source: told } = await expectSettled(world, run, 'source');
+        expect(told?.error?.detail, 'more than what QEMU sees, a socket that ended').toMatch(/The tunnel relay of this host/);
         await expectSecond(world, mode, false);
       }),
   );
