@@ -85,7 +85,7 @@ const hostileUris = [
 ];
 
 describe('S32: an address that a caller gives', () => {
-  it.each(hostileUris)('is refused in each field that takes one: %j', (uri) => {
+  it.each(hostileUris)('threat 6: is refused in each field that takes one: %j', (uri) => {
     for (const schema of [agentUrl, migrationUri, streamUri]) {
       expect(accepts(schema, uri)).toBe(false);
       expect(accepts(schema, `${uri}/v1/migrations/m1/stream`)).toBe(false);

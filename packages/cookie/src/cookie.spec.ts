@@ -380,7 +380,7 @@ describe('any cookie', () => {
     expect(decodeCookie(encodeCookie(cookie), expected)).toEqual(cookie);
   });
 
-  it('is never read from flipped bytes without an error of ours or a whole cookie', () => {
+  it('threat 9: is never read from flipped bytes without an error of ours or a whole cookie', () => {
     const bytes = encodeCookie({ ...base, vmferry: { migrationId: 'm1', nonce } });
     fc.assert(
       fc.property(fc.nat(bytes.length - 1), fc.nat(255), (at, value) => {

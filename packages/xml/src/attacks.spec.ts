@@ -87,9 +87,13 @@ const tooLarge: Record<string, string> = {
 };
 
 describe('attacks', () => {
-  it.each(Object.entries(forbidden))('refuses %s as forbidden', (_, text) => expect(codeOf(text)).toBe('xml-forbidden'));
-  it.each(Object.entries(malformed))('refuses %s as malformed', (_, text) => expect(codeOf(text)).toBe('xml-malformed'));
-  it.each(Object.entries(tooLarge))('refuses %s as too large', (_, text) => expect(codeOf(text)).toBe('xml-too-large'));
+  it.each(Object.entries(forbidden))('threat 1: refuses %s as forbidden', (_, text) =>
+    expect(codeOf(text)).toBe('xml-forbidden'),
+  );
+  it.each(Object.entries(malformed))('threat 1: refuses %s as malformed', (_, text) =>
+    expect(codeOf(text)).toBe('xml-malformed'),
+  );
+  it.each(Object.entries(tooLarge))('threat 1: refuses %s as too large', (_, text) => expect(codeOf(text)).toBe('xml-too-large'));
 
   it.each(['utf16le', 'latin1', 'base64'] as const)(
     'refuses a document with a DOCTYPE whose bytes are %s read as UTF-8',
@@ -101,7 +105,7 @@ describe('attacks', () => {
     },
   );
 
-  it('never lets the contents of a local file into a message', () => {
+  it('threat 1: never lets the contents of a local file into a message', () => {
     const folder = mkdtempSync(join(tmpdir(), 'xml-'));
     const file = join(folder, 'secret');
     writeFileSync(file, 'canary-7f3a');
@@ -116,7 +120,7 @@ describe('attacks', () => {
     expect(codeOf(`<a ${Array.from({ length: 100 }, (_, n) => `a${n}=''`).join(' ')}/>`)).toBe('accepted');
   });
 
-  it('spends at most 50 ms of processor time on the largest documents that it accepts or refuses', () => {
+  it('threat 1: spends at most 50 ms of processor time on the largest documents that it accepts or refuses', () => {
     const accepted = {
       references: `<a>${'&amp;'.repeat(200_000)}</a>`,
       elements: `<a>${"<b c='1' d='2'>e</b>".repeat(2490)}</a>`,
@@ -172,7 +176,7 @@ describe('arbitrary text', () => {
   );
   const soup = fc.array(fc.oneof(fragment, more, fc.string({ unit: 'binary', maxLength: 4 })), { maxLength: 40 });
 
-  it('gives plain data or an error of ours, never anything else', () => {
+  it('threat 1: gives plain data or an error of ours, never anything else', () => {
     fc.assert(
       fc.property(soup, (parts) => {
         const text = `<a>${parts.join('')}</a>`;

@@ -76,7 +76,7 @@ const optionsExpected = argvOf(
   xmlOf({ name: 'n', disk: '/d', kernel: '/k', cmdline: 'c', serialFile: '/s', serialSocket: '/u', loader: '/l' }),
 ).filter((word) => word.startsWith('-'));
 
-test('arbitrary text in every field comes out of the command line as it went in', () => {
+test('threat 2: arbitrary text in every field comes out of the command line as it went in', () => {
   let accepted = 0;
   fc.assert(
     fc.property(values, (given) => {

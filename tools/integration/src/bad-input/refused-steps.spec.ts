@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { ask, expectProblem } from '../steps/ask.js';
+import { type Answer, ask, expectProblem } from '../steps/ask.js';
 import { ByHand, changedCookie } from '../steps/by-hand.js';
 import { expectUntouched } from '../steps/untouched.js';
 import { sharedWorld } from '../world/with-world.js';
@@ -73,7 +73,7 @@ const sameHostFaults = (hostName: string, hostUuid: string): typeof cookieFaults
 ];
 
 describe('Prepare is refused before anything happens', () => {
-  it('with any cookie but the one of Begin', () =>
+  it('threat 9: with any cookie but the one of Begin', () =>
     inWorld(async (world) => {
       const hand = await new ByHand(world).upTo('begin');
       const { hostName, hostUuid } = await world.there.destinationClient().version();
@@ -173,7 +173,7 @@ describe('Begin is refused before anything happens', () => {
 });
 
 describe('Perform is refused before anything happens', () => {
-  it('without Begin, with another nonce, and with any cookie but the one of Prepare', () =>
+  it('threat 9: without Begin, with another nonce, and with any cookie but the one of Prepare', () =>
     inWorld(async (world) => {
       const hand = await new ByHand(world).upTo('prepare');
       const { hostName, hostUuid } = await world.here.sourceClient().version();
@@ -203,7 +203,7 @@ describe('Perform is refused before anything happens', () => {
 });
 
 describe('Finish and Confirm are refused before anything happens', () => {
-  it('Finish without the permit or with a wrong one; the right one still counts', () =>
+  it('threat 9: Finish without the permit or with a wrong one; the right one still counts', () =>
     inWorld(async (world) => {
       const hand = await new ByHand(world).upTo('prepare');
       const cookieOf = (permit: string) =>
@@ -244,7 +244,7 @@ describe('Finish and Confirm are refused before anything happens', () => {
       await hand.giveUp();
     }));
 
-  it('Confirm of another nonce, of an unknown id, with a cookie of another migration', () =>
+  it('threat 9: Confirm of another nonce, of an unknown id, with a cookie of another migration', () =>
     inWorld(async (world) => {
       const hand = await new ByHand(world).upTo('prepare');
       await expectUntouched(world, async () => {
@@ -258,6 +258,29 @@ describe('Finish and Confirm are refused before anything happens', () => {
       await hand.giveUp();
     }));
 });
+
+it('threat 9: no cookie of an earlier migration of the same guest, and none of another step, is taken at any step', () =>
+  inWorld(async (world) => {
+    const earlier = await new ByHand(world).upTo('perform');
+    await earlier.giveUp();
+    const hand = await new ByHand(world).upTo('begin');
+    const replayed = [earlier.begun, earlier.prepared, earlier.performed].map(({ cookie }) => cookie);
+    await expectUntouched(world, async () => {
+      for (const cookie of replayed) expectRefused(await hand.prepare({ cookie }));
+    });
+    hand.prepared = (await hand.prepare()).body as unknown as typeof hand.prepared;
+    await expectUntouched(world, async () => {
+      for (const cookie of [...replayed, hand.begun.cookie]) expectRefused(await hand.perform({ cookie }));
+      for (const cookie of [...replayed, hand.begun.cookie, hand.prepared.cookie]) expectRefused(await hand.finish({ cookie }));
+    });
+    await hand.giveUp();
+  }));
+
+/** Whatever it is that is wrong with it, it is told of a cookie. */
+function expectRefused({ status, body }: Answer): void {
+  expect([403, 422], JSON.stringify(body)).toContain(status);
+  expect(body.code).toMatch(/^(cookie-mismatch|cookie-malformed|cookie-feature-unsupported|same-host|permit-invalid)$/);
+}
 
 describe('the questions of the agents', () => {
   it('of another store get no answer, and leave nothing', () =>
