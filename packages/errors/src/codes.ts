@@ -100,6 +100,13 @@ export const errorCodes = {
   'session-not-found': row(404, INVALID, false, 'There is no such control session'),
   'session-lost': row(409, FAILED, false, 'The control session of the migration ended'),
 
+  // Save images and core dumps.
+  'save-failed': row(500, FAILED, false, 'The memory of the guest could not be written to the file'),
+  'save-cancelled': row(409, ABORTED, false, 'The save or dump was cancelled'),
+  'save-image-invalid': row(422, FAILED, false, 'The file is no save image that can be restored'),
+  'save-image-incomplete': row(422, FAILED, false, 'The save image was not written to its end'),
+  'image-path-refused': row(422, INVALID_ARG, false, 'The file of the image cannot be used'),
+
   // The other host and what this one needs.
   'peer-unreachable': row(502, FAILED, true, 'The other host does not answer'),
   'peer-nonsense': row(502, FAILED, false, 'The other host answered what cannot be understood'),

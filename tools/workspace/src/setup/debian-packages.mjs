@@ -13,7 +13,10 @@ const packages = [
   'python3', // node-gyp
   'busybox-static', // the Linux guest
   'cpio', // its initrd
-  'xz-utils', // kernel modules of Debian 13
+  'xz-utils', // kernel modules of Debian 13, and save images
+  'bzip2', // save images, as the next two
+  'lzop',
+  'zstd',
   'openssl', // certificates of the tests
   'etcd-server', // leases of the driver etcd, in the tests
 ];
