@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   type AgentOptions,
   eventRoutes,
@@ -35,11 +36,15 @@ import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { adoptionRoute } from './routes/domain-routes.js';
 import { checkRoute, migrateRoute, migrationRoutes } from './routes/migration-routes.js';
 import { routesOfDomains } from './routes/routes-of-domains.js';
+import { savingRoutes } from './routes/saving-routes.js';
 import { questionRoutes, stepRoutes } from './routes/step-routes.js';
+import { ManagedImages } from './saving/managed-images.js';
+import { Saving } from './saving/saving.js';
 
 const packageVersion = '0.1.0';
 const askTimeoutMs = 30_000;
 const stepsMax = 2_000;
+const savesMax = 200;
 
 /** Puts the source-agent together and brings it up: the host, the guests that live, the routes, the migrations under way. */
 export async function startSourceAgent(options: AgentOptions, faults: FaultPoints, log: Log): Promise<RunningApp> {
@@ -73,6 +78,8 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
     ...incomingOf(host.state, report),
     departures: new Map(),
+    imageRoots: options.imageRoot,
+    managedImages: new ManagedImages(join(options.stateDir, 'save')),
     retryMs: options.retryMs,
     sessionTtlSeconds: options.sessionTtlSeconds,
   };
@@ -85,6 +92,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     app: 'source-agent',
     routes: [
       ...routesOfDomains(context, domains, lifecycle),
+      ...savingRoutes(context, domains, new Saving(context, domains), new StepReplies({ entriesMax: savesMax })),
       // Before the routes of a migration, whose id it would be.
       checkRoute(context, domains, outgoings),
       ...migrationReadRoutes('outgoing', outgoings),
@@ -105,6 +113,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
   });
   // Guests and journals are known before the first question can come; what they ask for goes on while questions are answered.
+  await context.managedImages.load();
   await domains.load();
   await outgoings.load();
   const { url } = await service.listen(parseListenAddress(options.listen));

@@ -8,6 +8,7 @@ import type { Decision, MigrationKey } from '@vmferry/migration';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import type { ControlSessions, Log } from '@vmferry/service';
 import type { OutgoingJournal } from './outgoing/outgoing-journal.js';
+import type { ManagedImages } from './saving/managed-images.js';
 
 /** Of the destination-agent's own document: what is decided, and whether it brings a definition and no guest. */
 interface IncomingRecord {
@@ -53,6 +54,9 @@ export interface SourceContext {
   readonly incomingRecord: (key: MigrationKey) => Promise<IncomingRecord | null>;
   /** By the uuid of a guest, the migration by which it has left this host and has not come back since, as far as is known. */
   readonly departures: Map<string, OutgoingJournal>;
+  /** Folders below which the files of images may lie. */
+  readonly imageRoots: readonly string[];
+  readonly managedImages: ManagedImages;
   /** Between two tries of anything that waits for another to answer. */
   readonly retryMs: number;
   readonly sessionTtlSeconds: number;

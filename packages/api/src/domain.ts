@@ -33,6 +33,8 @@ export const domainResource = z
     autodestroy: z.boolean(),
     /** What was done to it around this agent: an administrator's monitor commands, a start by something else. */
     tainted: z.array(z.enum(['custom-monitor', 'external-launch'])),
+    /** It has an image of its own, which its next start uses (virsh managedsave). */
+    managedSave: z.boolean(),
     /** Something a person should read: a lease that was lost, an adoption that waits. */
     warning: z.string().nullable(),
   })
@@ -59,7 +61,15 @@ export const createDomain = z
 export type CreateDomain = z.input<typeof createDomain>;
 
 /** POST /v1/domains/:domain/start */
-export const startDomain = z.strictObject({ paused: z.boolean().default(false), force, autodestroy }).openapi('StartDomain');
+export const startDomain = z
+  .strictObject({
+    paused: z.boolean().default(false),
+    force,
+    /** Boots a domain that has a managed image, which is removed. */
+    forceBoot: z.boolean().default(false),
+    autodestroy,
+  })
+  .openapi('StartDomain');
 export type StartDomain = z.input<typeof startDomain>;
 
 /** POST /v1/domains/attach: a QEMU of this host that something else has started, with its process and the path of its monitor. */

@@ -6,6 +6,7 @@ export * from './domain-queries.js';
 export * from './event.js';
 export { limits } from './limits.js';
 export * from './migration.js';
+export * from './saving.js';
 export * from './session.js';
 export * from './steps.js';
 export * from './stream.js';

@@ -31,6 +31,7 @@ export const limits = {
   /** The kernel's own limits: of a pid, and of the path of a unix socket. */
   pidMax: 4_194_304,
   socketPathCharsMax: 107,
+  imagePathCharsMax: 4_096,
   /** Behind it come `/`, the uuid of a guest in 32 digits, and the name of a monitor. */
   runtimeDirBytesMax: 60,
   /** An administrator's command for QEMU's monitor, and what QEMU answers, each as JSON. */

@@ -32,6 +32,7 @@ import {
   type MigrationParameters,
   type MigrationResource,
   type MonitorCommand,
+  type ManagedSave,
   type MonitorReply,
   memoryStats,
   migrationCheck,
@@ -46,8 +47,13 @@ import {
   perform2Reply,
   performReply,
   permitReply,
+  type RestoreDomain,
+  type SaveDomain,
+  type SavedImage,
   type StartDomain,
+  savedImage,
 } from '@vmferry/api';
+import { randomUUID } from 'node:crypto';
 import { nothing, segment } from './app-client.js';
 import type { CallOptions } from './caller.js';
 import type { SourceEnd } from './managed/index.js';
@@ -127,6 +133,23 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
     return this.#control(domain, 'destroy', undefined, options);
   }
 
+  /** Resolves when the guest is in the file and its QEMU has ended; the same id joins a save under way. */
+  save(domain: string, body: SaveDomain, options: CallOptions = {}): Promise<SavedImage> {
+    return this.caller.step({ path: `${domainPath(domain)}/save`, body: withId(body), reply: savedImage, ...options });
+  }
+
+  managedSave(domain: string, body: ManagedSave & { readonly id?: string } = {}, options: CallOptions = {}): Promise<SavedImage> {
+    return this.caller.step({ path: `${domainPath(domain)}/managed-save`, body: withId(body), reply: savedImage, ...options });
+  }
+
+  removeManagedSave(domain: string, options: CallOptions = {}): Promise<void> {
+    return this.caller.call({ method: 'delete', path: `${domainPath(domain)}/managed-save`, reply: nothing, ...options });
+  }
+
+  restore(body: RestoreDomain & { readonly id?: string }, options: CallOptions = {}): Promise<DomainResource> {
+    return this.caller.step({ path: '/v1/restores', body: withId(body), reply: domainResource, ...options });
+  }
+
   /** Starts a peer-to-peer migration; the answer is its resource, as it is at once. */
   migrate(body: CreateMigration, options: CallOptions = {}): Promise<MigrationResource> {
     return this.caller.call({ method: 'post', path: '/v1/migrations', body, reply: migrationResource, ...options });
@@ -194,4 +217,9 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
 
 function domainPath(domain: string): string {
   return `/v1/domains/${segment(domain)}`;
+}
+
+/** What lasts long is asked for again until it is answered: by its id that is known for the same. */
+function withId<B extends { readonly id?: string | undefined }>(body: B): B {
+  return { id: randomUUID(), ...body };
 }

@@ -9,6 +9,11 @@ import { checkRoot, wrappedXmlLimits } from './domain-configs.js';
 const taints = ['custom-monitor', 'external-launch'] as const;
 export type Taint = (typeof taints)[number];
 
+/** A save names the very file that it writes, by the kernel's numbers; a guest that is being restored has not run yet. */
+export type StatusFile =
+  | { readonly t: 'saving'; readonly path: string; readonly dev: string; readonly ino: string; readonly wasRunning: boolean }
+  | { readonly t: 'restoring'; readonly path: string };
+
 /**
  * What a restarted agent has to know of a guest that lives (or lived) on this host. How far a migration is stands in that
  * migration's own journal, and nowhere else.
@@ -28,6 +33,8 @@ export interface DomainStatus {
   readonly logPath: string;
   readonly runtimeDir: string;
   readonly migration: { readonly id: string; readonly nonce: string; readonly role: 'source' | 'destination' } | null;
+  /** The file that the guest is being saved to or restored from; absent or null when it is neither. */
+  readonly file?: StatusFile | null;
   /** Each at most once. */
   readonly tainted: readonly Taint[];
   readonly domainXml: string;
@@ -48,6 +55,7 @@ export function formatStatus(status: DomainStatus, domain: XmlElement): string {
       element('log', { path: status.logPath }),
       element('runtime', { dir: status.runtimeDir }),
       ...(migration === null ? [] : [element('migration', { id: migration.id, nonce: migration.nonce, role: migration.role })]),
+      ...(status.file ? [fileElement(status.file)] : []),
       ...tainted.map((flag) => element('taint', { flag })),
       domain,
     ]),
@@ -84,9 +92,23 @@ export function parseStatus(uuid: string, text: string): DomainStatus {
       migration === undefined
         ? null
         : { id: required(migration, 'id'), nonce: required(migration, 'nonce'), role: role(migration, 'role') },
+    file: fileOf(child(root, 'file')),
     tainted: childrenOf(root, 'taint').map((each) => taint(required(each, 'flag'))),
     domainXml: formatXml(domain),
   };
+}
+
+function fileElement(file: StatusFile): XmlElement {
+  if (file.t === 'restoring') return element('file', { restoring: file.path });
+  return element('file', { saving: file.path, dev: file.dev, ino: file.ino, running: yesNo(file.wasRunning) });
+}
+
+function fileOf(file: XmlElement | undefined): StatusFile | null {
+  if (file === undefined) return null;
+  const restoring = attribute(file, 'restoring');
+  if (restoring !== undefined) return { t: 'restoring', path: restoring };
+  const { dev, ino } = { dev: required(file, 'dev'), ino: required(file, 'ino') };
+  return { t: 'saving', path: required(file, 'saving'), dev, ino, wasRunning: flag(file, 'running') };
 }
 
 function only(parent: XmlElement, name: string): XmlElement {

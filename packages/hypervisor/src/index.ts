@@ -35,3 +35,4 @@ export {
   type ProcessIdentity,
   waitForExit,
 } from './process-identity.js';
+export { prepareForFile, withFileBandwidth } from './to-file.js';

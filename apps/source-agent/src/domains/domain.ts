@@ -32,6 +32,12 @@ export interface DomainMigration {
   destroy(): Promise<void>;
 }
 
+/** A save or a dump that has this domain in hand. */
+export interface FileJob {
+  /** Asks that it end without its aim; that it has is told by the job. */
+  cancel(by: string): void;
+}
+
 /** Statuses in which QEMU itself has stopped the guest, which may be let go on; with the reason that each is of a pause. */
 const ownStops: Readonly<Record<string, 'ioerror' | 'watchdog' | 'unknown'>> = {
   'io-error': 'ioerror',
@@ -64,6 +70,7 @@ export class Domain {
   /** The state that the lifecycle events have told of last. */
   #told: StateWithReason = this.#inactive;
   #migration: DomainMigration | null = null;
+  #fileJob: FileJob | null = null;
   /** How the guest has brought itself to a stand. A migration that QEMU completes afterwards hides it from QEMU's status. */
   #fallen: 'shutdown' | 'guest-panicked' | null = null;
   /** The migration that had it in hand last and is over; the status document may name it still. */
@@ -240,6 +247,14 @@ export class Domain {
     if (migration === null) this.#over = this.#migration?.id ?? this.#over;
     this.#migration = migration;
     this.#forgetIfNothing();
+  }
+
+  get fileJob(): FileJob | null {
+    return this.#fileJob;
+  }
+
+  setFileJob(job: FileJob | null): void {
+    this.#fileJob = job;
   }
 
   /** A domain is something: a configuration, a guest, or what a migration has in hand. */
@@ -442,6 +457,7 @@ export class Domain {
             },
       migrationId: this.#migration?.id ?? null,
       autodestroy: this.autodestroy,
+      managedSave: this.#context.managedImages.has(this.uuid),
       tainted: [...(this.#guest?.status.tainted ?? [])],
       warning: [this.#warning, this.#caveat, this.#doubt()].filter((words) => words !== null).join(' ') || null,
     };

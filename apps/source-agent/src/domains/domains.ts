@@ -7,6 +7,8 @@ import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import { ownConfig, refuseArriving } from './arriving.js';
 import { Domain, type DomainMigration } from './domain.js';
+import { recoverFile } from '../saving/go-on.js';
+import { discardPartial, isCommitted } from '../saving/image-target.js';
 import type { Lifecycle, StartWish } from './lifecycle.js';
 
 /** The domains of this host that the source-agent owns. */
@@ -154,6 +156,25 @@ export class Domains {
     return this.#makeTransient(parseDomain(xml), (domain) => this.#lifecycle.attach(domain, qemu, principal));
   }
 
+  /** The same for one that comes back from an image; it is the persistent domain of this uuid when there is one. */
+  async revive(definition: DomainDefinition, principal: string, act: (domain: Domain) => Promise<void>): Promise<Domain> {
+    const inJob = async (domain: Domain) => {
+      const release = await domain.jobs.begin('modify', principal);
+      try {
+        if (domain.guest !== null) throw new VmferryError('domain-running', `The domain ${domain.name} is active already.`);
+        domain.refuseUndecided();
+        await act(domain);
+      } finally {
+        await release();
+      }
+    };
+    const known = this.#byUuid.get(definition.uuid);
+    if (known === undefined) return this.#makeTransient(definition, inJob);
+    this.#refuseClash(definition.name, definition.uuid);
+    await inJob(known);
+    return known;
+  }
+
   /** The name and the uuid are taken while the guest is being made, and free again when that fails. */
   async #makeTransient(definition: DomainDefinition, make: (domain: Domain) => Promise<void>): Promise<Domain> {
     const { name, uuid } = definition;
@@ -235,6 +256,7 @@ export class Domains {
       domain.caution(await caveatOf(guest));
       domain.takeAsTold();
       if (status.migration === null) await domain.reconcile();
+      await recoverFile(this.#context, domain);
       return domain;
     }
     const definition = parseDomain(status.domainXml);
@@ -251,7 +273,12 @@ export class Domains {
   }
 
   /** Why a QEMU is gone that nobody saw end: what its migration had journalled to do with it, else it has crashed. */
-  async #endOf({ migration }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed' | 'undecided'> {
+  async #endOf({ migration, file }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed' | 'saved' | 'failed' | 'undecided'> {
+    if (file?.t === 'restoring') return 'failed';
+    if (file?.t === 'saving') {
+      if (await isCommitted(file)) return 'saved';
+      await discardPartial(file);
+    }
     if (migration?.role !== 'source') return 'crashed';
     const journal = await this.#context.journals.readIfReadable(keyName(migration));
     if (journal === null) return 'undecided';

@@ -14,12 +14,15 @@ import type { SourceContext } from '../context.js';
 import { refuseIncoming } from './arriving.js';
 import { Autodestroy } from './autodestroy.js';
 import { refuseElsewhere } from './departures.js';
+import { startFromManaged } from '../saving/saving.js';
 import type { Domain } from './domain.js';
 
 export interface StartWish {
   readonly paused: boolean;
   /** Also when it may run on the host to which it has been migrated. */
   readonly force?: boolean | undefined;
+  /** Boots it also when it has a managed image, which is removed. */
+  readonly forceBoot?: boolean | undefined;
   /** The control session with which the guest ends. */
   readonly autodestroy?: string | undefined;
 }
@@ -40,7 +43,7 @@ export class Lifecycle {
     return formatDomain(assignAddresses(resolveMachine(domainXml, capabilities.machineAliases)));
   }
 
-  async start(domain: Domain, { paused, force, autodestroy }: StartWish, principal: string): Promise<void> {
+  async start(domain: Domain, { paused, force, forceBoot, autodestroy }: StartWish, principal: string): Promise<void> {
     const tied = autodestroy === undefined ? null : { session: autodestroy, principal };
     // At once, and again once the job is there: a definition that leaves may hold it for longer than a caller waits.
     if (domain.movesDefinition) domain.refuseUndecided();
@@ -50,6 +53,13 @@ export class Lifecycle {
       domain.refuseUndecided();
       await refuseIncoming(this.#context, domain);
       if (force !== true) await refuseElsewhere(this.#context, domain);
+      const { managedImages } = this.#context;
+      if (forceBoot === true) await managedImages.remove(domain.uuid);
+      if (managedImages.has(domain.uuid) && domain.config !== null) {
+        await startFromManaged(this.#context, domain, paused);
+        if (tied !== null) this.#autodestroy.tie(domain, tied);
+        return;
+      }
       await this.#boot(domain, paused, () => tied !== null && this.#autodestroy.tie(domain, tied));
     });
   }

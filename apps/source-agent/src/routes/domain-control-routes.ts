@@ -43,17 +43,18 @@ export const controlProblems: ErrorCode[] = [
 
 /** Audits what a caller has changed, or could not change, with principal and request id; `what` tells more of it than its path. */
 export function auditedActs(context: SourceContext) {
-  return async (
+  return async <T>(
     ctx: Pick<RouteContext, 'principal' | 'requestId'>,
     method: string,
     path: string,
-    act: () => Promise<void>,
+    act: () => Promise<T>,
     what = '',
-  ) => {
+  ): Promise<T> => {
     const facts = { principal: ctx.principal.name, requestId: ctx.requestId, method, path };
     const outcome = (code: string) => (what === '' ? code : `${code}:${what}`);
+    let done: T;
     try {
-      await act();
+      done = await act();
     } catch (thrown) {
       const error = VmferryError.from(thrown);
       const failed = context.auditor.api({ ...facts, outcome: outcome(error.code), success: false });
@@ -61,6 +62,7 @@ export function auditedActs(context: SourceContext) {
       throw error;
     }
     await context.auditor.api({ ...facts, outcome: outcome('ok'), success: true });
+    return done;
   };
 }
 

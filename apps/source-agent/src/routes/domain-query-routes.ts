@@ -67,9 +67,9 @@ export function jobAbortRoute(context: SourceContext, domains: Domains): Route {
 async function abortJob(domain: Domain, principal: string): Promise<void> {
   const release = await domain.jobs.begin('abort', principal);
   try {
-    if (domain.migration === null)
-      throw new VmferryError('no-active-job', `The job of domain ${domain.name} has just begun or ended; ask for it again.`);
-    await domain.migration.cancel(principal);
+    if (domain.migration !== null) await domain.migration.cancel(principal);
+    else if (domain.fileJob !== null) domain.fileJob.cancel(principal);
+    else throw new VmferryError('no-active-job', `The job of domain ${domain.name} has just begun or ended; ask for it again.`);
   } finally {
     await release();
   }

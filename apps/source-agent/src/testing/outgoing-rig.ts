@@ -15,6 +15,7 @@ import { noFaults, systemClock, systemRandom } from '@vmferry/seams';
 import { ControlSessions, type Log, Metrics } from '@vmferry/service';
 import { onTestFinished } from 'vitest';
 import type { SourceContext } from '../context.js';
+import { ManagedImages } from '../saving/managed-images.js';
 import { Domains } from '../domains/domains.js';
 import { Lifecycle } from '../domains/lifecycle.js';
 import { outgoingJournal } from '../outgoing/outgoing-journal.js';
@@ -113,6 +114,8 @@ function contextOf(
         acknowledge: () => Promise.resolve(),
       }) as unknown as DestinationAgentClient,
     incomingRecord: () => Promise.resolve(null),
+    imageRoots: ['/'],
+    managedImages: new ManagedImages('/nowhere'),
     retryMs: 100,
     sessionTtlSeconds: 15,
   };

@@ -1,0 +1,126 @@
+import type { SaveDomain, SavedImage } from '@vmferry/api';
+import { VmferryError } from '@vmferry/errors';
+import type { Guest } from '@vmferry/guest';
+import type { MigrationStatus } from '@vmferry/hypervisor';
+import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
+import { markComplete, writeHead } from '@vmferry/save-image';
+import type { SourceContext } from '../context.js';
+import type { Domain } from '../domains/domain.js';
+import { targetXmlOf } from '../outgoing/begin-request.js';
+import { ImageTarget, isCommitted } from './image-target.js';
+import { goOn } from './go-on.js';
+import { memoryToFile } from './memory-to-file.js';
+
+/** What a save writes, and how. */
+export interface SaveWish extends SaveDomain {
+  readonly path: string;
+  /** Below which folders the file may lie. */
+  readonly roots: readonly string[];
+}
+
+/**
+ * Saves a guest to a file and ends it here (libvirt-protocol, A10), as an async job that shows its progress and can be aborted. The image counts from the moment
+ * it takes its place, whole and on disk: before that the guest goes on, whatever fails; after that it is this agent, or its next life, that ends QEMU. The status
+ * document says which file it is. Throws `save-failed`, `save-cancelled`, `guest-gone`, `image-path-refused`, and what the job and the definition throw.
+ */
+export async function saveDomain(context: SourceContext, domain: Domain, wish: SaveWish, principal: string): Promise<SavedImage> {
+  return asSaveJob(domain, principal, async (job) => {
+    const guest = domain.activeGuest();
+    domain.refuseUndecided();
+    if (domain.hasFallen) throw new VmferryError('domain-not-running', `The domain ${domain.name} has just shut down or panicked.`);
+    const xml = targetXmlOf(domain, wish.xml);
+    const target = await ImageTarget.create(wish.path, wish.roots);
+    const wasRunning = domain.state.state === 'running';
+    try {
+      await writeImage(context, { domain, guest, target, job }, { ...wish, xml, wasRunning });
+    } catch (thrown) {
+      throw await stay(context, { domain, guest, target }, wasRunning, VmferryError.from(thrown));
+    }
+    const { size } = await target.file.stat();
+    await target.file.close();
+    await domain.end({ state: 'shutoff', reason: 'saved' }, 'saved');
+    return { path: target.path, format: wish.format ?? 'raw', bytes: size };
+  });
+}
+
+interface SaveJob {
+  readonly handle: AsyncJobHandle;
+  /** Aborted with `save-cancelled`. */
+  readonly signal: AbortSignal;
+}
+
+async function asSaveJob<T>(
+  domain: Domain,
+  principal: string,
+  act: (job: SaveJob) => Promise<T>,
+): Promise<T> {
+  const handle = await domain.jobs.beginAsync('save', principal);
+  const cancel = new AbortController();
+  domain.setFileJob({
+    cancel: (by) => cancel.abort(new VmferryError('save-cancelled', `The save of domain ${domain.name} was cancelled by ${by}; the guest goes on.`)),
+  });
+  let end: JobEnd = 'failed';
+  try {
+    const done = await act({ handle, signal: cancel.signal });
+    end = 'completed';
+    return done;
+  } catch (thrown) {
+    if (cancel.signal.aborted) end = 'cancelled';
+    throw thrown;
+  } finally {
+    domain.setFileJob(null);
+    await domain.jobs.endAsync(handle, end);
+  }
+}
+
+interface Parts {
+  readonly domain: Domain;
+  readonly guest: Guest;
+  readonly target: ImageTarget;
+}
+
+async function writeImage(
+  context: SourceContext,
+  { domain, guest, target, job }: Parts & { readonly job: SaveJob },
+  { xml, wasRunning, state, format = 'raw', bandwidthMibPerSec }: SaveWish & { readonly xml: string; readonly wasRunning: boolean },
+): Promise<void> {
+  const { faults } = context;
+  await guest.update({ file: { t: 'saving', ...target.identity, wasRunning } });
+  await faults('V1');
+  if (wasRunning) {
+    await guest.qmp.execute('stop', {});
+    await domain.setState({ state: 'paused', reason: 'save' });
+  }
+  await faults('V2');
+  await writeHead(target.file, { xml, format, wasRunning: state === undefined ? wasRunning : state === 'running' });
+  await memoryToFile(context, guest, {
+    fd: target.file.fd,
+    format,
+    bandwidthBytesPerSec: bandwidthMibPerSec === undefined ? null : bandwidthMibPerSec * 1_048_576,
+    signal: job.signal,
+    onProgress: (status) => report(domain, job.handle, status),
+  });
+  await faults('V3');
+  await markComplete(target.file);
+  await faults('V4');
+  job.signal.throwIfAborted();
+  await target.commit();
+  await faults('V5');
+}
+
+/** The guest goes on where it is, and nothing of the save is left. What fails of that too is kept beside the first error. */
+async function stay(context: SourceContext, { domain, guest, target }: Parts, wasRunning: boolean, error: VmferryError): Promise<VmferryError> {
+  const also = (later: unknown) => error.suppress(later, context.clock.wall());
+  // An image that has taken its place and could not be made durable there: of a guest that goes on it would be a second copy.
+  if (await isCommitted(target.identity).catch(() => false)) await target.revoke().catch(also);
+  await target.discard().catch(also);
+  if (guest.alive) await goOn(context, domain, guest, wasRunning).catch(also);
+  return error;
+}
+
+function report(domain: Domain, handle: AsyncJobHandle, { ram }: MigrationStatus): void {
+  if (ram === undefined || domain.jobs.active?.id !== handle.id) return;
+  const memory = { totalBytes: ram.totalBytes, remainingBytes: ram.remainingBytes, processedBytes: ram.transferredBytes };
+  const nothing = { totalBytes: 0, processedBytes: 0, remainingBytes: 0 };
+  domain.jobs.report(handle, { type: 'bounded', timeRemainingMs: null, data: memory, memory, file: nothing });
+}
