@@ -153,7 +153,7 @@ describe('the routes', () => {
     expect((await request(url).delete(`/v1/streams/${id}`)).status).toBe(204);
     expect((await request(url).get(`/v1/streams/${id}`)).body).toMatchObject({
       state: 'failed',
-      reason: 'aborted by local',
+      reason: 'it was ended by a DELETE of local',
       localSocket: null,
     });
     await expect(connected(localSocket)).rejects.toMatchObject({ code: 'ENOENT' });

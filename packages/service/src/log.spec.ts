@@ -6,6 +6,7 @@ import { Writable } from 'node:stream';
 import { VmferryError } from '@vmferry/errors';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createLogger } from './log.js';
+import { loggable } from './loggable.js';
 
 function logged(write: (log: ReturnType<typeof createLogger>) => void): { text: string; line: Record<string, unknown> } {
   let text = '';
@@ -63,6 +64,15 @@ describe('the log', () => {
     expect(text.length).toBeLessThan(8_000);
     expect(line.bytes).toBe('[11 bytes]');
     expect(line.cookieBytes, 'how long a secret is').toBe(4711);
+  });
+
+  it('threat 10: no private key reaches the log, in whatever text it stands', () => {
+    const pem = '-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----';
+    const shown = JSON.stringify(
+      loggable({ own: { key: pem }, told: `a\n${pem}\nb`, cut: pem.slice(0, 40), error: new Error(pem) }),
+    );
+    expect(shown).not.toMatch(/MHcC|BEGIN/);
+    expect(loggable(`a ${pem} b`)).toBe('a [redacted] b');
   });
 
   it('an error tells code, place, causes and what was suppressed', () => {

@@ -9,6 +9,8 @@ const causesMax = 5;
 /** Keys whose values never reach a log, whatever they are spelled around (`xCookie`, `ticketHeader`). How long one is may be told (`cookieBytes`). */
 const secretKey = /cookie|ticket|permit|passw|secret|token|authorization|credential/i;
 const lengthKey = /Bytes$/;
+/** In whatever text one stands, and whether it is whole or not: a certificate is logged by its path or its subject. */
+const privateKey = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
 
 /** A copy of any value that is fit for a log line: bounded in depth, count and length, without secrets, errors told in full. */
 export function loggable(value: unknown, depth = 0): unknown {
@@ -75,6 +77,7 @@ function causesOf(error: Error): string[] {
   return causes;
 }
 
-function capped(text: string): string {
+function capped(whole: string): string {
+  const text = whole.includes('PRIVATE KEY') ? whole.replace(privateKey, '[redacted]') : whole;
   return text.length <= stringCharsMax ? text : `${text.slice(0, stringCharsMax)}... [${text.length} characters]`;
 }

@@ -159,7 +159,7 @@ function checkTransport({ relay, host }: DestinationContext, flags: MigrationFla
     );
   }
   if (transport === 'tunnelled' && relay === null) {
-    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay (--relay); migrate directly.`);
   }
 }
 

@@ -90,7 +90,10 @@ export class IncomingStream {
   static async tunnelled(context: DestinationContext, id: string, channels: number | null): Promise<IncomingStream> {
     const { relay: client, clock } = context;
     if (client === null)
-      throw new VmferryError('invalid-argument', `The host ${context.host.hostName} has no tunnel relay; migrate directly.`);
+      throw new VmferryError(
+        'invalid-argument',
+        `The host ${context.host.hostName} has no tunnel relay (--relay); migrate directly.`,
+      );
     const expiresSeconds = Math.ceil(context.timers.attachMs / 1_000) + relayGraceSeconds;
     const parallel = channels === null ? {} : { channels };
     const stream = await client.createStream({ role: 'destination', migrationId: id, expiresSeconds, ...parallel });

@@ -72,7 +72,7 @@ function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
 async function refuseUnmetWay({ relay, host, migrateTls }: SourceContext, flags: MigrationFlags): Promise<void> {
   checkTls(flags);
   if (flags.has('TUNNELLED') && relay === null)
-    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay (--relay); migrate directly.`);
   if (wantsTls(flags)) await migrateTls.credentials('client');
 }
 

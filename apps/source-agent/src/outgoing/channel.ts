@@ -26,6 +26,13 @@ export async function openChannel(context: SourceContext, guest: Guest, to: Chan
     : single(await openDirect(context, to), () => Promise.resolve(null));
 }
 
+/** Ends what was opened at the relay of this host for a migration; one that is over stays listed as it ended. */
+export async function abandonStreams({ relay }: SourceContext, migrationId: string): Promise<void> {
+  for (const { id, role, migrationId: of, closedAt } of (await relay?.streams())?.streams ?? []) {
+    if (of === migrationId && role === 'source' && closedAt === null) await relay?.abortStream(id);
+  }
+}
+
 async function openDirect(context: SourceContext, { migrationId, stream: { url, ticket } }: ChannelTo): Promise<Channel> {
   if (ticket === null) return connectToQemu(context, url);
   const { socket, head } = await openStream({ url, ticket, migrationId, deadlineMs: openDeadlineMs, clock: context.clock });
@@ -57,7 +64,7 @@ async function openTunnel(
 ): Promise<OutgoingChannel> {
   const { relay, clock, host } = context;
   if (relay === null)
-    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay (--relay); migrate directly.`);
   const { url, ticket, channels } = offered;
   if (ticket === null) throw new VmferryError('internal', `${url} is no stream of a relay.`);
   const parallel = channels === undefined ? {} : { channels };

@@ -43,6 +43,21 @@ export class FarRecord {
     );
   }
 
+  /** What the record says while the source decides alone: it is only read, and no answer says nothing. */
+  async look(): Promise<{ readonly answer: Heard['answer']; readonly reason: string | null }> {
+    const { context, log } = this.#parts;
+    const { destination, key } = this.#machine;
+    if (destination === null) return { answer: 'silent', reason: null };
+    try {
+      const agent = context.destinationAgent(destination.url);
+      const reply = await agent.outcome(key.id, { nonce: key.nonce, storeId: destination.storeId, abortUnlessCommitted: false });
+      return reply.storeId === destination.storeId ? reply : { answer: 'silent', reason: null };
+    } catch (error) {
+      log.warn('the destination agent does not answer', { url: destination.url, error });
+      return { answer: 'silent', reason: null };
+    }
+  }
+
   /** An answer from another store is no answer, and neither is an error. */
   async ask(abortUnlessCommitted: boolean): Promise<Heard> {
     const { context, log, onResumed } = this.#parts;

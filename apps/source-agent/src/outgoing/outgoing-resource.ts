@@ -77,6 +77,8 @@ function stateOf(journal: OutgoingJournal, state: SourceState): MigrationResourc
     case 'left':
       return 'SUCCEEDED';
     case 'stayed':
+      // The domain is free for another migration only then.
+      if (journal.finishedAt === null) return journal.cancelRequested === null ? 'RUNNING' : 'CANCELLING';
       return journal.cancelRequested === null ? 'FAILED' : 'CANCELLED';
     case 'lost':
       return state.answer === 'unknown' ? 'NEEDS_ATTENTION' : 'FAILED';

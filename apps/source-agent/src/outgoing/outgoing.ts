@@ -35,6 +35,7 @@ import type { Overdue } from './patience.js';
 import { type AcceptedPerform, acceptPerform, type PerformOf, readCookie } from './perform-request.js';
 import { permitCookie } from './permit-cookie.js';
 import { type Sender, Sending } from './sending.js';
+import { guestStillMsMax, type Stuck } from './standstill.js';
 import type { TransferEnd } from './transfer.js';
 
 /** Told when a migration is over and tidied. */
@@ -64,7 +65,8 @@ export class Outgoing implements DomainMigration {
   #untieSession: () => void = () => undefined;
   #error: VmferryError | null = null;
   /** Why this agent itself has asked for the end of the transfer. */
-  #timedOut: VmferryError | null = null;
+  #gaveUp: VmferryError | null = null;
+  #lookingAtRecord = false;
   #acknowledged: Promise<void> = Promise.resolve();
   /** The job of the domain as it was when this migration ended. */
   #job: { readonly handle: AsyncJobHandle | null } | null = null;
@@ -120,6 +122,7 @@ export class Outgoing implements DomainMigration {
       ...sent,
       onProgress: (progress) => this.#report(progress),
       onOverdue: (overdue) => this.#overdue(overdue),
+      onStuck: (stuck) => this.#stuck(stuck),
       onEndOfFollowed: (end) => this.#endFollowed(end),
     });
   }
@@ -329,8 +332,43 @@ export class Outgoing implements DomainMigration {
     this.log.warn('the time of the migration is over', { action, reason });
     if (action === 'pause') return this.forceComplete(`timeout: ${reason}`);
     const detail = `The migration of domain ${this.domain.name} was ${reason} and is cancelled; the guest runs on, on ${this.#context.host.hostName}.`;
-    this.#timedOut = new VmferryError('migration-timeout', detail, { side: 'source', phase: 'perform' });
-    this.noteError(this.#timedOut);
+    await this.#giveUp(new VmferryError('migration-timeout', detail));
+  }
+
+  /**
+   * Nothing moves any more. QEMU has not completed and no permit was given, so that the source decides alone (handover rule 1): it gives up when the destination has,
+   * of which a connection that has fallen silent tells nothing, and when its guest has stood still for too long.
+   */
+  #stuck({ ms, guestStopped }: Stuck): void {
+    const { name } = this.domain;
+    if (guestStopped && ms >= guestStillMsMax) {
+      const detail = `Nothing of domain ${name} was sent for ${Math.round(ms / 1_000)} s while its guest stood still for the switch-over: the other end does not answer, and the guest runs on, on ${this.#context.host.hostName}.`;
+      this.#giveUpInBackground(new VmferryError('migration-timeout', detail));
+      return;
+    }
+    if (this.#lookingAtRecord) return;
+    this.#lookingAtRecord = true;
+    void this.#record
+      .look()
+      .then(({ answer, reason }) => {
+        if (answer !== 'aborted') return;
+        const detail = `The destination has given the migration of domain ${name} up: ${reason ?? 'it says not why'}. The guest runs on, on ${this.#context.host.hostName}.`;
+        this.#giveUpInBackground(new VmferryError('migration-failed', detail));
+      })
+      .finally(() => {
+        this.#lookingAtRecord = false;
+      });
+  }
+
+  #giveUpInBackground(error: VmferryError): void {
+    this.log.warn('the migration is given up, because nothing moves', { error });
+    // It is tried again with the next look, which comes as long as nothing moves.
+    this.#giveUp(error).catch((later: unknown) => this.log.warn('the migration could not be given up yet', { error: later }));
+  }
+
+  async #giveUp(error: VmferryError): Promise<void> {
+    this.#gaveUp ??= error.at({ side: 'source', phase: 'perform' });
+    this.noteError(this.#gaveUp);
     await this.machine.dispatch({ t: 'cancel' });
   }
 
@@ -422,7 +460,7 @@ export class Outgoing implements DomainMigration {
 
   /** The machine rolls back; the error is told once the guest goes on, or cannot at once. */
   async #failPerform(error: VmferryError): Promise<VmferryError> {
-    const placed = this.#timedOut ?? error.at({ side: 'source', phase: 'perform' });
+    const placed = this.#gaveUp ?? error.at({ side: 'source', phase: 'perform' });
     this.noteError(placed);
     await this.#tellFailure();
     await this.machine.until(

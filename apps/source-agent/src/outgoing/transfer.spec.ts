@@ -56,6 +56,7 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     bandwidthBytesPerSec: null,
     downtimeMsMax: 300,
     timeouts,
+    onStuck: () => undefined,
     memoryKib: 1_048_576,
     onProgress: (value) => progress.push(value),
     onOverdue: async (value) => {

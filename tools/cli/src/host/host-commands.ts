@@ -128,6 +128,7 @@ async function upCommand({ context, options, json }: Call<UpOptions>): Promise<0
     clock,
     tell,
     onStopSignal: (listener) => context.onSignal(['SIGINT', 'SIGTERM'], listener),
+    onHangUp: (listener) => context.onSignal(['SIGHUP'], listener),
   });
   // Sockets of guests that run on stay where they are.
   if (options.runtimeDir === undefined) removeEmptyRuntimeDir(runtimeDir);
