@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { VmferryError } from '@vmferry/errors';
+import { type Clock, systemClock } from '@vmferry/seams';
 import { type TlsPem, tlsSettings } from './settings.js';
 
 /** Paths of PEM files. */
@@ -24,11 +25,17 @@ export interface TlsIdentityListener {
 export class TlsIdentity {
   readonly #files: TlsFiles;
   readonly #listener: TlsIdentityListener;
+  readonly #clock: Pick<Clock, 'wall'>;
   #seen: string;
   #pem: TlsPem;
 
   /** Throws 'invalid-argument' for files that cannot be read or do not fit together. Without a listener nobody is told of a change. */
-  constructor(files: TlsFiles, listener: TlsIdentityListener = { replaced: () => undefined, refused: () => undefined }) {
+  constructor(
+    files: TlsFiles,
+    listener: TlsIdentityListener = { replaced: () => undefined, refused: () => undefined },
+    clock: Pick<Clock, 'wall'> = systemClock,
+  ) {
+    this.#clock = clock;
     this.#files = files;
     this.#listener = listener;
     this.#seen = signatureOf(files);
@@ -42,7 +49,7 @@ export class TlsIdentity {
     this.#seen = now;
     try {
       const pem = read(this.#files);
-      refuseExpired(pem, this.#files);
+      refuseExpired(pem, this.#files, this.#clock.wall());
       this.#pem = pem;
       this.#listener.replaced();
     } catch (thrown) {
@@ -53,9 +60,9 @@ export class TlsIdentity {
 }
 
 /** One that is over would lock its owner out where the one before it may still be good. */
-function refuseExpired({ cert }: TlsPem, files: TlsFiles): void {
+function refuseExpired({ cert }: TlsPem, files: TlsFiles, now: Date): void {
   const { validTo } = new X509Certificate(cert);
-  if (Date.parse(validTo) >= Date.now()) return;
+  if (Date.parse(validTo) >= now.getTime()) return;
   throw new VmferryError('invalid-argument', `The certificate ${files.cert} was valid until ${validTo}.`);
 }
 

@@ -7,7 +7,7 @@ export interface Stuck {
 }
 
 /** A rest of this length is no news: a guest that dirties nothing, a cap, a busy host. */
-export const restMs = 2_000;
+const restMs = 2_000;
 
 /** How long a guest may stand still for a switch-over in which nothing moves. The source decides alone then, so that giving up is always safe (handover rule 1). */
 export const guestStillMsMax = 15_000;

@@ -96,7 +96,7 @@ function whileStreaming(event: StreamEvent): StreamStep {
 }
 
 /** In place of the name of an errno: QEMU's end of the stream never came. */
-export const noDescriptor = 'NO-DESCRIPTOR';
+const noDescriptor = 'NO-DESCRIPTOR';
 
 function inWords(end: Exclude<PumpEnd, { t: 'clean' }>): string {
   switch (end.t) {
