@@ -5,7 +5,9 @@ import {
   type AuditReason,
   type AuditRecord,
   formatControl,
+  formatLabel,
   formatResource,
+  type LabelFacts,
   type ResourceFacts,
 } from './records.js';
 
@@ -20,12 +22,14 @@ export interface AuditSink {
 /** A guest with what it is made of; nothing here is of one hypervisor (S11). */
 export interface AuditedDomain extends AuditedGuest {
   readonly pid?: number;
-  readonly memoryKib: number;
-  readonly vcpus: number;
-  /** Paths of the disks that have a source. */
-  readonly disks: readonly string[];
-  readonly macs: readonly string[];
+  /** Null where nothing is labelled. */
+  readonly label: LabelFacts | null;
+  /** What it is given at its start, in any order. */
+  readonly resources: readonly ResourceFacts[];
 }
+
+/** The order in which a start tells of what the guest was given (A7), after its label. */
+const order: readonly ResourceFacts['t'][] = ['disk', 'fs', 'net', 'net-open', 'dev', 'mem', 'vcpu', 'cgroup'];
 
 export interface AuditedRequest {
   readonly principal: string;
@@ -52,7 +56,7 @@ export class Auditor {
     this.#clock = clock;
   }
 
-  /** What the guest was given, then the start itself; the resources are audited as given also when the start fails (A7). */
+  /** Label and resources of the guest, then the start itself; they are audited as given also when the start fails (A7). */
   domainStart(domain: AuditedDomain, reason: AuditReason, success: boolean): Promise<void> {
     return this.#append(this.#startOf(domain, reason, success));
   }
@@ -72,8 +76,9 @@ export class Auditor {
     }
   }
 
-  domainStop(domain: AuditedDomain, reason: AuditReason, success = true): Promise<void> {
-    return this.#append([this.#control(domain, 'stop', reason, success)]);
+  /** What has ended has ended, so a stop succeeds, whatever its reason. */
+  domainStop(domain: AuditedDomain, reason: AuditReason): Promise<void> {
+    return this.#append([this.#control(domain, 'stop', reason, true)]);
   }
 
   /** What is audited last of one process of a guest: after a restart of the agent it tells what is still to be audited (I7). Reads all records. */
@@ -97,8 +102,10 @@ export class Auditor {
   }
 
   #startOf(domain: AuditedDomain, reason: AuditReason, success: boolean): AuditRecord[] {
-    const resources = resourcesOf(domain).map((facts) => formatResource(domain, facts));
-    return [...resources, this.#control(domain, 'start', reason, success)];
+    const label = domain.label === null ? [] : [formatLabel(domain, domain.label)];
+    const inOrder = [...domain.resources].sort((x, y) => order.indexOf(x.t) - order.indexOf(y.t));
+    const resources = inOrder.map((facts) => formatResource(domain, facts));
+    return [...label, ...resources, this.#control(domain, 'start', reason, success)];
   }
 
   #control(domain: AuditedDomain, op: 'start' | 'stop', reason: AuditReason, success: boolean): AuditRecord {
@@ -124,13 +131,4 @@ export class Auditor {
       this.#owed.shift();
     }
   }
-}
-
-function resourcesOf({ disks, macs, memoryKib, vcpus }: AuditedDomain): ResourceFacts[] {
-  return [
-    ...disks.map((path) => ({ t: 'disk', reason: 'start', old: null, new: path }) as const),
-    ...macs.map((mac) => ({ t: 'net', reason: 'start', old: null, new: mac }) as const),
-    { t: 'mem', reason: 'start', old: 0, new: memoryKib },
-    { t: 'vcpu', reason: 'start', old: 0, new: vcpus },
-  ];
 }

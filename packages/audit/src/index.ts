@@ -12,6 +12,7 @@ export {
   formatControl,
   formatLabel,
   formatResource,
+  type LabelFacts,
   logLine,
   type ResourceFacts,
 } from './records.js';
