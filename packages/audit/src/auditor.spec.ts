@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { VmferryError } from '@vmferry/errors';
 import { systemClock } from '@vmferry/seams';
 import { expect, it } from 'vitest';
 import { type AuditedDomain, Auditor } from './auditor.js';
@@ -126,6 +127,28 @@ it('I7: a failed start that cannot be written goes before the next record that c
   full = false;
   await auditor.close();
   expect(lines.filter((line) => line.includes(' op=start'))).toHaveLength(2);
+});
+
+it('I7: a call that cannot be written is owed, and one that no file takes is not', async () => {
+  const lines: string[] = [];
+  const problems: Error[] = [new Error('full'), new VmferryError('invalid-argument', 'too long')];
+  const append = (_: Date, records: readonly AuditRecord[]) => {
+    const problem = problems.shift();
+    if (problem !== undefined) return Promise.reject(problem);
+    lines.push(...records.map(({ text }) => text));
+    return Promise.resolve();
+  };
+  const auditor = new Auditor({ append, last: () => Promise.resolve(null), close: () => Promise.resolve() }, systemClock);
+  const call = { principal: 'p', requestId: 'r', method: 'POST', path: '/', outcome: 'ok', success: true };
+  await expect(auditor.api({ ...call, requestId: 'owed' })).rejects.toThrow('full');
+  problems.unshift(new Error('still full'));
+  await expect(auditor.domainStop(domain, 'failed')).rejects.toThrow('still full');
+  problems.splice(0);
+  await auditor.domainStop(domain, 'failed');
+  problems.push(new VmferryError('invalid-argument', 'too long'));
+  await expect(auditor.api(call)).rejects.toThrow('too long');
+  await auditor.api({ ...call, requestId: 'last' });
+  expect(lines.map((line) => /request-id="(\w+)"|op=(\w+)/.exec(line)?.slice(1).find(Boolean))).toEqual(['owed', 'stop', 'last']);
 });
 
 it('writes who asked for what', async () => {

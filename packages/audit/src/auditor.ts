@@ -1,3 +1,4 @@
+import { VmferryError } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
 import { encodeField } from './encoding.js';
 import {
@@ -36,7 +37,7 @@ export interface AuditedRequest {
   readonly requestId: string;
   readonly method: string;
   readonly path: string;
-  /** The HTTP status, or the code of the error. */
+  /** `ok`, `accepted` or the code of the error; then, behind a colon, what the path does not say. */
   readonly outcome: string;
   readonly success: boolean;
 }
@@ -65,15 +66,8 @@ export class Auditor {
    * A start that failed. Throws when it cannot be written, and then it is owed: what has failed is not tried again only to be audited, so it is
    * written before the next record that can be, or when the agent ends.
    */
-  async startFailed(domain: AuditedDomain, reason: AuditReason): Promise<void> {
-    const at = this.#clock.wall();
-    const records = this.#startOf(domain, reason, false);
-    try {
-      await this.#append(records, at);
-    } catch (thrown) {
-      if (this.#owed.length < owedMax) this.#owed.push({ at, records });
-      throw thrown;
-    }
+  startFailed(domain: AuditedDomain, reason: AuditReason): Promise<void> {
+    return this.#appendOrOwe(this.#startOf(domain, reason, false));
   }
 
   /** What has ended has ended, so a stop succeeds, whatever its reason. */
@@ -89,10 +83,11 @@ export class Auditor {
     return line.includes(' op=start ') ? 'start' : 'stop';
   }
 
+  /** A call that has been answered, or is going to be. Throws when it cannot be written, and then it is owed as a failed start is. */
   api({ principal, requestId, method, path, outcome, success }: AuditedRequest): Promise<void> {
     const fields = { principal, 'request-id': requestId, method, path, outcome };
     const text = Object.entries(fields).map(([key, value]) => encodeField(key, value));
-    return this.#append([{ type: 'VMFERRY_API', success, text: text.join(' ') }]);
+    return this.#appendOrOwe([{ type: 'VMFERRY_API', success, text: text.join(' ') }]);
   }
 
   async close(): Promise<void> {
@@ -110,6 +105,17 @@ export class Auditor {
 
   #control(domain: AuditedDomain, op: 'start' | 'stop', reason: AuditReason, success: boolean): AuditRecord {
     return formatControl(domain, { op, reason, success, ...(domain.pid === undefined ? {} : { pid: domain.pid }) });
+  }
+
+  /** What the file refuses as it is would be refused again, and is not owed. */
+  async #appendOrOwe(records: readonly AuditRecord[]): Promise<void> {
+    const at = this.#clock.wall();
+    try {
+      await this.#append(records, at);
+    } catch (thrown) {
+      if (this.#owed.length < owedMax && !VmferryError.is(thrown, 'invalid-argument')) this.#owed.push({ at, records });
+      throw thrown;
+    }
   }
 
   async #append(records: readonly AuditRecord[], at = this.#clock.wall()): Promise<void> {
