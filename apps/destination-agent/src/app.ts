@@ -106,6 +106,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     clock: systemClock,
     random: systemRandom,
     authenticator: loadAuthenticator(options.tokenFile),
+    auditor: host.auditor,
     version: () => versionOf(context),
     ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
   });

@@ -84,11 +84,11 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   const service = createService({
     app: 'source-agent',
     routes: [
-      ...routesOfDomains(context, domains, lifecycle),
+      ...routesOfDomains(domains, lifecycle),
       // Before the routes of a migration, whose id it would be.
       checkRoute(context, domains, outgoings),
       ...migrationReadRoutes('outgoing', outgoings),
-      migrateRoute(context, outgoings, peerToPeer(context)),
+      migrateRoute(outgoings, peerToPeer(context)),
       ...migrationRoutes(outgoings, replies),
       ...stepRoutes(context, outgoings, replies),
       ...questionRoutes(outgoings),
@@ -101,6 +101,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     clock: systemClock,
     random: systemRandom,
     authenticator: loadAuthenticator(options.tokenFile),
+    auditor: host.auditor,
     version: () => versionOf(context),
     ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
   });

@@ -81,7 +81,7 @@ describe('a relay after SIGTERM', () => {
     const change = b
       .logged()
       .split('\n')
-      .find((line) => line.includes('"state":"failed"'));
+      .find((line) => line.includes('"t":"failed"'));
     expect(change).toContain(reason);
     expect((await streamIn(a, source.id, 'failed')).reason).toMatch(/relay of the other host broke \(ECONNRESET\)/);
     await Promise.all(over);

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AuditFile, Auditor } from '@vmferry/audit';
+import { type Auditor, openAudit } from '@vmferry/audit';
 import type { GuestHost, Owner } from '@vmferry/guest';
 import { type AgentLock, type AppName, DocumentStore, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
@@ -49,7 +49,13 @@ export async function openHost(
   const clock = systemClock;
   const locks = await openLocks(options, state, clock);
   const security = openSecurity(options, state, report);
-  const auditor = new Auditor(await AuditFile.open(join(options.stateDir, `${app}.audit`), clock.wall()), clock);
+  const auditor = await openAudit({
+    app,
+    path: join(options.stateDir, `${app}.audit`),
+    copies: options.auditSink,
+    clock,
+    log,
+  });
   const kept = EventLog.open(join(options.stateDir, `${app}.events`), (fault) =>
     log.error('lines that are no events were left out', { ...fault }),
   );

@@ -35,6 +35,8 @@ describe('the options of an agent', () => {
     ['--retry-ms', 'x'],
     ['--lock-driver', 'sanlock'],
     ['--log-level', 'loud'],
+    ['--audit-sink', 'file'],
+    ['--audit-sink', 'kernel,'],
   ])('refuse %s %s', (flag, value) => {
     expect(() => parse([...required, flag, value])).toThrow();
   });
@@ -45,6 +47,12 @@ describe('the options of an agent', () => {
       'http://b:7802',
     ]);
     expect(parse([...required, '--peer', 'http://b:7801,http://b:7802']).peer).toEqual(['http://b:7801', 'http://b:7802']);
+  });
+
+  it('take audit sinks one by one or in one word', () => {
+    expect(parse(required).auditSink).toEqual([]);
+    expect(parse([...required, '--audit-sink', 'kernel', '--audit-sink', 'syslog']).auditSink).toEqual(['kernel', 'syslog']);
+    expect(parse([...required, '--audit-sink', 'kernel,syslog']).auditSink).toEqual(['kernel', 'syslog']);
   });
 
   it('name the user of QEMU in digits, and never root', () => {

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { getuid } from 'node:process';
+import { type AuditCopyName, auditCopies, auditCopiesIn } from '@vmferry/audit';
 import { VmferryError } from '@vmferry/errors';
 import { exitUsage, type LogLevel, logLevels } from '@vmferry/service';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -31,6 +32,7 @@ export interface AgentOptions {
   readonly etcdKey?: string;
   readonly etcdCa?: string;
   readonly securityDriver: 'dac' | 'none';
+  readonly auditSink: AuditCopyName[];
   readonly sessionTtlSeconds: number;
   readonly retryMs: number;
 }
@@ -90,6 +92,14 @@ export function agentCommand(name: string, description: string): Command {
         .default(isRoot ? 'dac' : 'none'),
     )
     .addOption(
+      auditSinkOption(
+        option(
+          '--audit-sink <sink...>',
+          "where audit records go besides the file: kernel (the kernel's audit), syslog (/dev/log)",
+        ),
+      ),
+    )
+    .addOption(
       secondsOption(option('--session-ttl-seconds <n>', 'of a control session that does not say, 1 to 300'), 1, 300).default(15),
     )
     .addOption(
@@ -104,6 +114,16 @@ export function agentCommand(name: string, description: string): Command {
 /** URLs one by one or in one word, as from the environment. */
 function urlsOption(option: Option): Option {
   return option.argParser((text: string, before: readonly string[]) => [...before, ...text.split(/[\s,]+/)]).default([]);
+}
+
+/** One by one or in one word, as URLs are. */
+function auditSinkOption(option: Option): Option {
+  const parse = (text: string, before: readonly AuditCopyName[]) => {
+    const named = auditCopiesIn(text);
+    if (named === null) throw new InvalidArgumentError(`give ${auditCopies.join(' or ')}`);
+    return [...before, ...named];
+  };
+  return option.argParser(parse).default([]);
 }
 
 /** A whole number from `min` to `max`. */

@@ -187,14 +187,21 @@ it('tells an incoming QEMU that has nothing yet from one that is loaded', async 
   await guest.dispose({ migrated: true });
 });
 
-it('audits what a guest is made of, and nothing of QEMU (S11)', async () => {
+it('S11: an audit tells of the virtualization, the label and the resources that the definition says', async () => {
   const definition = await definitionOf(world.host, '/images/a.img');
-  expect(auditedOf(definition, 42)).toMatchObject({
+  const user = { uid: 107, gid: 108 };
+  const audited = auditedOf(definition, 42, { user });
+  expect(audited).toEqual({
     virt: 'qemu',
     name: 'spec',
+    uuid,
     pid: 42,
-    memoryKib: 4096,
-    disks: ['/images/a.img'],
-    macs: [],
+    label: { process: '+107:+108', image: '+107:+108' },
+    resources: [
+      { t: 'disk', reason: 'start', old: null, new: '/images/a.img' },
+      { t: 'mem', reason: 'start', old: 0, new: 4096 },
+      { t: 'vcpu', reason: 'start', old: 0, new: 1 },
+    ],
   });
+  expect(auditedOf({ ...definition, type: 'kvm' }, undefined, noLabels)).toMatchObject({ virt: 'kvm', label: null });
 });

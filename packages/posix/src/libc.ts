@@ -31,6 +31,10 @@ interface MessageHeader {
 interface Libc {
   pipe2(fds: Int32Array, flags: number): number;
   socketpair(family: number, type: number, protocol: number, fds: Int32Array): number;
+  socket(family: number, type: number, protocol: number): number;
+  connect(fd: number, address: Uint8Array, bytes: number): number;
+  send(fd: number, payload: Uint8Array, bytes: number, flags: number): number;
+  recv(fd: number, payload: Uint8Array, bytes: number, flags: number): number;
   close(fd: number): number;
   fcntl(fd: number, command: number, type: 'int', value: number): number;
   shutdown(fd: number, how: number): number;
@@ -53,6 +57,10 @@ interface Libc {
 export const libc: Libc = {
   pipe2: library.func('pipe2', 'int', ['int *', 'int']),
   socketpair: library.func('socketpair', 'int', ['int', 'int', 'int', 'int *']),
+  socket: library.func('socket', 'int', ['int', 'int', 'int']),
+  connect: library.func('connect', 'int', ['int', 'void *', 'uint32_t']),
+  send: library.func('send', 'intptr_t', ['int', 'void *', 'size_t', 'int']),
+  recv: library.func('recv', 'intptr_t', ['int', 'void *', 'size_t', 'int']),
   close: library.func('close', 'int', ['int']),
   fcntl: library.func('int fcntl(int fd, int command, ...)'),
   shutdown: library.func('shutdown', 'int', ['int', 'int']),

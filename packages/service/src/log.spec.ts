@@ -46,6 +46,22 @@ describe('the log', () => {
     expect(line.message).toBe(evil);
   });
 
+  it('threat 10: broken JSON is told without what it cites, as an error and as a cause', () => {
+    for (const broken of ['{"a": Zq4711', 'Zq4711', '{"passw": "x"} Zq4711', `{"a":\n${' '.repeat(30)}Zq4711 "b" "c"}`]) {
+      const error = (() => {
+        try {
+          return JSON.parse(broken) as unknown;
+        } catch (thrown) {
+          return thrown;
+        }
+      })();
+      expect(error).toBeInstanceOf(SyntaxError);
+      const { text } = logged((log) => log.warn('x', { error, wrapped: new Error('it failed', { cause: error }) }));
+      expect(text).not.toMatch(/Zq4|passw/);
+      expect(text).toMatch(/JSON/);
+    }
+  });
+
   it('threat 10: secrets are redacted at any depth, and lengths and depths are capped', () => {
     const canary = 'canary-7f3a';
     const { text, line } = logged((log) =>
@@ -56,6 +72,8 @@ describe('the log', () => {
         permitBytes: canary,
         cookieBytes: 4711,
         bytes: Buffer.from(canary),
+        tls: { pem: `-----BEGIN EC PRIVATE KEY-----\n${canary}\n-----END EC PRIVATE KEY-----\n` },
+        error: new Error(`cannot read -----BEGIN PRIVATE KEY-----${canary}`),
         long: 'y'.repeat(10_000),
         many: Array.from({ length: 1_000 }, (_, n) => n),
       }),

@@ -1,4 +1,5 @@
 import { Command, Help, type Option } from 'commander';
+import { addAuditCommands } from './audit/audit-commands.js';
 import { addDomainCommands } from './domain/domain-commands.js';
 import { addEventCommand } from './event/event-command.js';
 import { examples } from './examples.js';
@@ -50,6 +51,7 @@ export function programOf(room: Room, version: string): Command {
       ),
     );
   addHostCommands(program, room);
+  addAuditCommands(program, room);
   addDomainCommands(program, room);
   addEventCommand(program, room);
   addMigrationCommands(program, room, addMigrateCommand(program, room));

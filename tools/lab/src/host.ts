@@ -31,6 +31,10 @@ export interface HostOptions {
   /** Ports that its QEMUs may listen on, as FIRST-LAST; and whether without TLS too. */
   readonly migrationPorts?: string;
   readonly insecureMigrationPorts?: boolean;
+  /** Who may ask its apps, and what its agents show others; this host's clients show `token`. */
+  readonly credentials?: { readonly tokenFile: string; readonly peerTokenFile: string; readonly token: string };
+  /** The agents of other hosts, as far as they are known when an app is started. */
+  readonly peers?: () => readonly string[];
 }
 
 /** Faults of the first life of each app, as VMFERRY_FAULT takes them. */
@@ -46,6 +50,7 @@ export class Host {
   readonly destination: AppProcess;
 
   readonly #shown: TlsIdentity | null;
+  readonly #shownToken: { readonly token?: string };
 
   constructor(options: HostOptions) {
     this.#shown = options.certificates === undefined ? null : new TlsIdentity(options.certificates.agents);
@@ -53,11 +58,18 @@ export class Host {
     this.name = options.name;
     this.stateDir = join(options.folder, 'state');
     this.runtimeDir = join(options.folder, 'run');
-    const common = ['--state-dir', this.stateDir, '--host-name', options.name, '--log-level', 'debug'];
+    const { credentials, peers = () => [] } = options;
+    this.#shownToken = credentials === undefined ? {} : { token: credentials.token };
+    const common = [
+      ...['--state-dir', this.stateDir, '--host-name', options.name, '--log-level', 'debug'],
+      ...(credentials === undefined ? [] : ['--token-file', credentials.tokenFile]),
+    ];
     const agent = () => [
       ...common,
       ...['--runtime-dir', this.runtimeDir],
       ...['--relay', this.relay.url],
+      ...(credentials === undefined ? [] : ['--peer-token-file', credentials.peerTokenFile]),
+      ...peers().flatMap((url) => ['--peer', url]),
       ...tlsArguments(options.certificates?.agents),
       ...(options.migrateTlsDir === undefined ? [] : ['--migrate-tls-dir', options.migrateTlsDir]),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
@@ -94,15 +106,15 @@ export class Host {
 
   /** New clients, so that no connection of an earlier life is used. */
   sourceClient(): SourceAgentClient {
-    return new SourceAgentClient(this.source.url);
+    return new SourceAgentClient(this.source.url, this.#shownToken);
   }
 
   destinationClient(): DestinationAgentClient {
-    return new DestinationAgentClient(this.destination.url);
+    return new DestinationAgentClient(this.destination.url, this.#shownToken);
   }
 
   relayClient(): RelayClient {
-    return new RelayClient(this.relay.url, { tls: this.#shown });
+    return new RelayClient(this.relay.url, { tls: this.#shown, ...this.#shownToken });
   }
 
   get apps(): readonly AppProcess[] {

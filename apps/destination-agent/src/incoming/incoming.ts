@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { FinishReply, OutcomeReply } from '@vmferry/api';
-import { parseDomain } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, Channel, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
 import { type DomainStatus, KeptDocument } from '@vmferry/host-state';
@@ -584,7 +584,7 @@ export class Incoming {
     const definition = parseDomain(domain.xml);
     const status = this.#guest?.status ?? (await this.#context.guestHost.statuses.read(domain.uuid));
     if (status?.migration?.nonce !== this.journal.record.key.nonce) return;
-    await this.#auditEnd(auditedOf(definition, status.process.pid), status.process.pid);
+    await this.#auditEnd(definition, status.process.pid);
     if (this.#guest !== null) await this.#guest.dispose({ migrated: true });
     else await disposeHoldings(this.#context.guestHost, definition, status, { migrated: true });
     this.#guest = null;
@@ -594,12 +594,13 @@ export class Incoming {
    * I7: the stop is audited once; a start that an earlier life of this agent did not come to audit is made up for. In this life a start without
    * its record is one that failed, and was audited as that.
    */
-  async #auditEnd(domain: ReturnType<typeof auditedOf>, pid: number): Promise<void> {
-    const { auditor } = this.#context;
+  async #auditEnd(definition: DomainDefinition, pid: number): Promise<void> {
+    const { auditor, guestHost } = this.#context;
+    const domain = auditedOf(definition, pid, guestHost.security);
     const last = await auditor.lastControl(domain.uuid, pid);
     if (last === 'stop' || (last === null && !this.#restarted)) return;
     if (last === null) await auditor.domainStart(domain, 'recovered', true);
-    await auditor.domainStop(domain, this.#endedAs, true);
+    await auditor.domainStop(domain, this.#endedAs);
   }
 
   /** A client that went away is libvirt's autodestroy (S18). */

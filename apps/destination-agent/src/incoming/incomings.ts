@@ -161,6 +161,7 @@ export class Incomings {
 
   /** Protocol v2: the source agent binds the record that Prepare2 opened, and is answered with what the record says. */
   async bind(id: string, body: BindRequest): Promise<OutcomeReply> {
+    this.#context.log.info('bind', { migrationId: id, ...stepArguments(body) });
     if (body.storeId !== this.#context.host.storeId) return this.#ofAnotherStore();
     const key = { id, nonce: body.nonce };
     const incoming = await this.#orTombstone(key);
@@ -207,7 +208,7 @@ export class Incomings {
     await this.#byKey.get(keyName({ id, nonce }))?.acknowledge(adoptionWaitMs);
   }
 
-  /** An administrator's word about a held guest; audited. Throws `past-point-of-no-return` for one that is not held. */
+  /** An administrator's word about a held guest, with its proof on the audit before anything follows from it. Throws `past-point-of-no-return` for one that is not held. */
   async resolve(
     id: string,
     { keep, proof }: ResolveRequest,

@@ -42,7 +42,8 @@ export async function prepare(
   } catch (thrown) {
     const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'prepare' });
     const also = (later: unknown) => error.suppress(later, context.clock.wall());
-    if (!incoming.offline) await context.auditor.startFailed(auditedOf(accepted.definition, undefined), 'migrated').catch(also);
+    const audited = auditedOf(accepted.definition, undefined, context.guestHost.security);
+    if (!incoming.offline) await context.auditor.startFailed(audited, 'migrated').catch(also);
     await incoming.failPrepare(error).catch(also);
     throw error;
   }
@@ -132,7 +133,8 @@ async function start(
   if (transport === 'tunnelled') await context.faults('D10');
   await context.faults('D3');
   incoming.refuseIfDecided();
-  await context.auditor.domainStart(auditedOf(definition, guest.value.status.process.pid), 'migrated', true);
+  const audited = auditedOf(definition, guest.value.status.process.pid, context.guestHost.security);
+  await context.auditor.domainStart(audited, 'migrated', true);
   incoming.events.started();
   await context.faults('D8');
   return reply;

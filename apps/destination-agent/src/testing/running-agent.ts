@@ -28,6 +28,7 @@ export async function runningAgent(change: { readonly relay?: string; readonly p
     etcd: [],
     etcdPrefix: '',
     securityDriver: 'none' as const,
+    auditSink: [],
     peer: [],
     sessionTtlSeconds: 15,
     retryMs: 100,

@@ -392,7 +392,7 @@ export class Domain {
   /** Once for each process, also when what follows has to be tried again. */
   async auditStop(definition: DomainDefinition, process: ProcessIdentity, reason: AuditReason): Promise<void> {
     if (isDeepStrictEqual(this.#stopAudited, process)) return;
-    await this.#context.auditor.domainStop(auditedOf(definition, process.pid), reason, reason !== 'crashed');
+    await this.#context.auditor.domainStop(auditedOf(definition, process.pid), reason);
     this.#stopAudited = process;
   }
 

@@ -122,7 +122,7 @@ export class Lifecycle {
   /** `tie` is called when the guest is there and has not run yet; a start whose session is lost by then fails. */
   async #boot(domain: Domain, paused: boolean, tie: () => void): Promise<void> {
     const { guestHost, auditor, locks, clock, departures } = this.#context;
-    const audited = (pid?: number) => auditedOf(domain.definition, pid);
+    const audited = (pid?: number) => auditedOf(domain.definition, pid, guestHost.security);
     try {
       const guest = await startGuest(guestHost, {
         definition: domain.definition,

@@ -214,6 +214,7 @@ export class Outgoings {
 
   /** Until `taken` is called nothing has happened. */
   async perform(id: string, body: PerformRequest, principal: string, taken: () => void): Promise<PerformReply> {
+    this.#context.log.info('perform', { migrationId: id, protocol: 'v3', principal, ...stepArguments(body) });
     parseFlags(body.flags ?? []);
     const outgoing = this.#withNonce(id, body.nonce);
     this.#refuseOther(outgoing, 'v3');
@@ -230,6 +231,7 @@ export class Outgoings {
    * the destination fetches that, and what it comes to is read in its record. Until `taken` is called nothing has happened.
    */
   async perform2(id: string, body: Perform2Request, principal: string, taken: () => void): Promise<Perform2Reply> {
+    this.#context.log.info('perform', { migrationId: id, protocol: 'v2', principal, ...stepArguments(body) });
     const wanted = parseFlags(body.flags ?? []);
     refuseOfflineIn('v2', wanted);
     refuseParallelIn('v2', wanted);

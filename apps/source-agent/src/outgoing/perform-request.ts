@@ -9,7 +9,6 @@ import {
   parseFlags,
   refuseOtherThanBegun,
   refuseSendingWishes,
-  stepArguments,
 } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 
@@ -35,7 +34,6 @@ export interface AcceptedPerform {
 
 /** Reads and checks the Perform of either protocol in full, before any side effect. */
 export function acceptPerform(context: SourceContext, of: PerformOf, body: PerformRequest | Perform2Request): AcceptedPerform {
-  context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, domain: of.domain.name, ...stepArguments(body) });
   const flags = parseFlags(body.flags ?? []);
   // Perform may leave its flags out.
   if (flags.size > 0) refuseOtherThanBegun(of.key.id, 'perform', { begun: of.offline, taken: isOffline(flags) });

@@ -1,5 +1,4 @@
 import type { Route } from '@vmferry/service';
-import type { SourceContext } from '../context.js';
 import type { Domains } from '../domains/domains.js';
 import type { Lifecycle } from '../domains/lifecycle.js';
 import { domainAdminRoutes } from './domain-admin-routes.js';
@@ -8,14 +7,14 @@ import { domainQueryRoutes, jobAbortRoute } from './domain-query-routes.js';
 import { domainReadRoutes, domainRoutes } from './domain-routes.js';
 
 /** All that can be done with a domain besides migrating it. */
-export function routesOfDomains(context: SourceContext, domains: Domains, lifecycle: Lifecycle): Route[] {
+export function routesOfDomains(domains: Domains, lifecycle: Lifecycle): Route[] {
   return [
     // First, because `attach` is no domain's name in a POST: what that path takes is told by its own row.
-    ...domainAdminRoutes(context, domains),
+    ...domainAdminRoutes(domains),
     ...domainReadRoutes(domains),
     ...domainQueryRoutes(domains),
-    ...domainRoutes(context, domains),
-    jobAbortRoute(context, domains),
-    ...domainControlRoutes(context, domains, lifecycle),
+    ...domainRoutes(domains),
+    jobAbortRoute(domains),
+    ...domainControlRoutes(domains, lifecycle),
   ];
 }

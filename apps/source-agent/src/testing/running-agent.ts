@@ -47,6 +47,7 @@ export function optionsIn(folder: string) {
     etcd: [],
     etcdPrefix: '',
     securityDriver: 'none' as const,
+    auditSink: [],
     peer: [],
     sessionTtlSeconds: 15,
     retryMs: 100,

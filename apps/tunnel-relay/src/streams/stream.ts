@@ -243,7 +243,7 @@ export class Stream {
 
   #entered(before: StreamState['t']): void {
     this.#timer?.cancel();
-    this.#options.log.info('stream changed', { stream: this.id, before, ...told(this.#state) });
+    this.#options.log.info('stream changed', { stream: this.id, before, state: toldOf(this.#state) });
     if (!this.isOver) {
       this.#arm();
       return;
@@ -287,12 +287,7 @@ function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** Of a state what may be read by anybody: an end has descriptors, and over TLS this relay's own key. */
-function told(state: StreamState): {
-  readonly state: StreamState['t'];
-  readonly side?: StreamEnd['side'];
-  readonly reason?: string;
-} {
-  if (state.t === 'attached') return { state: state.t, side: state.end.side };
-  return state.t === 'failed' ? { state: state.t, reason: state.reason } : { state: state.t };
+/** A state as a log may have it: an end brings the key of its TLS along. */
+function toldOf(state: StreamState): object {
+  return state.t === 'attached' ? { t: state.t, side: state.end.side } : state;
 }

@@ -37,6 +37,7 @@ export interface HostOptions {
   readonly etcdKey?: string;
   readonly etcdCa?: string;
   readonly securityDriver?: string;
+  readonly auditSink?: readonly string[];
   readonly sessionTtlSeconds?: number;
   readonly retryMs?: number;
   readonly attachTimeoutSeconds?: number;
@@ -70,6 +71,7 @@ function commonFlags(app: AppName, options: HostOptions): string[] {
     ...flag('host-name', options.name),
     ...flag('token-file', options.tokenFile),
     ...flag('log-level', options.logLevel),
+    ...(options.auditSink ?? []).flatMap((name) => flag('audit-sink', name)),
     // The relay speaks TLS with it; the agents show it to their relay.
     ...flag('tls-cert', options.tlsCert),
     ...flag('tls-key', options.tlsKey),

@@ -97,6 +97,12 @@ function addQemuOptions(up: Command): void {
       new Option('--security-driver <driver>', 'how files are made accessible to QEMU (default: dac)').choices(['dac', 'none']),
     )
     .addOption(
+      new Option('--audit-sink <sink...>', "where audit records go besides the files: the kernel's audit, syslog").choices([
+        'kernel',
+        'syslog',
+      ]),
+    )
+    .addOption(
       new Option('--log-level <level>', 'what the logs hold (default: info)').choices(['error', 'warn', 'info', 'debug']),
     );
 }

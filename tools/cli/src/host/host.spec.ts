@@ -394,6 +394,7 @@ describe('the command lines of the apps', () => {
       etcdKey: '/k',
       etcdCa: '/a',
       securityDriver: 'none',
+      auditSink: ['syslog', 'kernel'],
       sessionTtlSeconds: 2,
       retryMs: 50,
       attachTimeoutSeconds: 3,

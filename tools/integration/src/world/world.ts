@@ -11,6 +11,7 @@ import {
   type TickListener,
 } from '@vmferry/guest-image';
 import { type AppProcess, Host, type HostOptions, processesOf, quickTimers } from '@vmferry/lab';
+import { expectAuditComplete } from '../checks/audit-complete.js';
 import { endProcess } from './end-process.js';
 import { eventually } from './eventually.js';
 import { SmallDisk } from './small-disk.js';
@@ -171,8 +172,16 @@ export class World {
     await app.start(fault);
   }
 
-  /** Ends everything; the folder stays for whoever looks for the reason when `keep`. */
+  /** Ends everything; the folder stays for whoever looks for the reason when `keep`. Of a world that is in order its whole audit is, too. */
   async close(o: { readonly keep: boolean }): Promise<void> {
+    try {
+      if (!o.keep) await expectAuditComplete(this.hosts.map(({ stateDir }) => stateDir));
+    } finally {
+      await this.#end(o);
+    }
+  }
+
+  async #end(o: { readonly keep: boolean }): Promise<void> {
     this.#killAll();
     await Promise.all(this.hosts.map((host) => host.kill()));
     await eventually(() => {
