@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import type { DomainDefinition } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { killProcess, logTail, waitForExit } from '@vmferry/hypervisor';
@@ -13,7 +13,7 @@ const foreverMs = 2_147_483_000;
 
 /**
  * One guest that lives on this host: its QEMU, this agent's monitor on it, and its status document. What it holds besides (labels,
- * runtime folder, status document) is given back by `dispose`, once its exit is proven.
+ * network devices, runtime folder, status document) is given back by `dispose`, once its exit is proven.
  */
 export class Guest {
   readonly definition: DomainDefinition;
@@ -109,6 +109,7 @@ export async function disposeHoldings(
   o: { readonly migrated: boolean },
 ): Promise<void> {
   await host.security.restoreAll(labelledDomain(definition), { migrated: o.migrated });
+  await host.network.remove(parseDomain(status.domainXml));
   await rm(status.runtimeDir, { recursive: true, force: true });
   await host.statuses.remove(status.uuid);
 }

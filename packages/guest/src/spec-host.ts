@@ -6,6 +6,7 @@ import { assignAddresses, type DomainDefinition, parseDomain, resolveMachine } f
 import { openHostState } from '@vmferry/host-state';
 import { probe } from '@vmferry/hypervisor';
 import { EmbeddedLocks } from '@vmferry/locking';
+import { HostInterfaces, ipLinks, noPortProfiles } from '@vmferry/network';
 import { noFaults, systemClock, systemRandom } from '@vmferry/seams';
 import { noLabels } from '@vmferry/security-label';
 import type { GuestHost } from './index.js';
@@ -39,6 +40,13 @@ export async function specHost(): Promise<{ host: GuestHost; leftovers(): Promis
       clock: systemClock,
     }),
     security: noLabels,
+    network: new HostInterfaces({
+      hostUuid: state.identity.hostUuid,
+      networks: new Map(),
+      links: ipLinks,
+      ports: noPortProfiles,
+      clock: systemClock,
+    }),
     auditor,
     qemuUser: null,
     capabilities: () => Promise.resolve(capabilities),

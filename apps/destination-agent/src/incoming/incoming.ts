@@ -298,12 +298,12 @@ export class Incoming {
   }
 
   /**
-   * Finish with the right permit: the configuration is kept before the guest may run (S13). Resolves when the record is decided, or kept open
-   * by a hold, or the signal aborts. Throws `persist-failed`; nothing is committed then, and the hold rule has begun.
+   * Finish with the right permit: before the guest may run, the configuration is kept (S13), and its interfaces go online. Resolves when the record is decided, or kept open
+   * by a hold, or the signal aborts. Throws `persist-failed` or `network-unavailable`; nothing is committed then, and the hold rule has begun.
    */
   async finish(permit: Permit, signal: AbortSignal): Promise<void> {
     this.live.enter('finish', 'destination');
-    if (this.migration.record.decision === 'open') await this.#persistBefore(signal);
+    if (this.migration.record.decision === 'open') await this.#readyBefore(signal);
     // Of an offline migration what is kept is all there is, and the permit of its source says the same.
     if (this.offline) await this.migration.dispatch({ t: 'qemu-loaded' });
     await this.migration.dispatch({ t: 'finish', permit });
@@ -311,15 +311,18 @@ export class Incoming {
     if (isFinal(this.migration.record)) await Promise.race([this.#kept, this.migration.concluded()]);
   }
 
-  async #persistBefore(signal: AbortSignal): Promise<void> {
+  async #readyBefore(signal: AbortSignal): Promise<void> {
+    let what = 'the configuration could not be kept';
     try {
       await this.#refuseOccupied();
       await this.#persistence.keep();
+      what = 'its interfaces could not go online';
+      if (this.#guest !== null) await this.#context.guestHost.network.goOnline(this.#guest.definition);
     } catch (thrown) {
       const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'finish' });
       this.#error ??= error;
-      this.log.error('the configuration could not be kept; the migration is to be aborted', { error });
-      await this.wantAbort('the configuration could not be kept', signal);
+      this.log.error(`${what}; the migration is to be aborted`, { error });
+      await this.wantAbort(what, signal);
       throw error;
     }
   }
