@@ -81,10 +81,13 @@ export class Guest {
 
   /**
    * Has the guest's interfaces announced, so that switches learn its new port. QEMU alone announces when it loads, not at `cont`
-   * (qemu-behaviour, T6).
+   * (qemu-behaviour, T6). The first frame has gone when this resolves; the next ones go after 50, 150, 250 and 350 ms, for a port that does not
+   * forward at once. False for a guest without interfaces.
    */
-  async announce(): Promise<void> {
+  async announce(): Promise<boolean> {
+    if (!this.definition.devices.some(({ t }) => t === 'interface')) return false;
     await this.qmp.execute('announce-self', { initial: 50, max: 550, rounds: 5, step: 100 });
+    return true;
   }
 
   /** The end of QEMU's log, for the error of a QEMU that died (S27). */

@@ -4,7 +4,7 @@ import { closeFd, openTap, tapName } from '@vmferry/posix';
 import { systemClock } from '@vmferry/seams';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { HostInterfaces, ipLinks, noPortProfiles, type PortProfiles, parseNetworks, type SwitchPort } from './index.js';
-import { devices, forbidden, ip, ownNamespace } from './spec-namespace.js';
+import { devices, forbidden, ip, ownNamespace } from './testing/index.js';
 
 const networks = parseNetworks(['blue=bridge:br0', 'red=direct:v0:private']);
 
@@ -111,15 +111,17 @@ describe.skipIf(forbidden !== null)(`devices of the host ${forbidden ?? ''}`, ()
       const [fd = -1] = await host().open(resolved);
       expect(tapName(fd)).toBe(dev);
       expect(linkOf(dev)).toMatch(new RegExp(`macvtap mode ${mode.slice(0, 7)}`));
-      expect(linkOf(dev)).toContain('52:54:00:00:00:03');
+      const below = linkOf('v0');
       expect(linkOf(dev)).not.toMatch(/[<,]UP[,>]/);
       await host().goOnline(resolved);
       await host().goOnline(resolved);
       expect(linkOf(dev)).toMatch(/[<,]UP[,>]/);
+      expect(linkOf(dev)).toContain('52:54:00:00:00:03');
       closeFd(fd);
       expect(devices(), 'it stays without its descriptor').toContain(dev);
       await host().remove(resolved);
       await host().remove(resolved);
+      expect(linkOf('v0').split('\n')[1], 'the device below has its address back').toBe(below.split('\n')[1]);
     },
   );
 

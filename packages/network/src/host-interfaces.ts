@@ -80,7 +80,9 @@ export class HostInterfaces {
     const ports = switchPortsOf(resolved);
     await associateAll(this.#o, ports);
     try {
-      for (const device of directOf(resolved)) await this.#o.links.change('set', 'dev', devOf(device), 'up');
+      // In the mode passthrough it has had the address of the device below until now, which takes the guest's.
+      for (const device of directOf(resolved))
+        await this.#o.links.change('set', 'dev', devOf(device), 'address', device.mac, 'up');
     } catch (thrown) {
       throw await rolledBack(this.#o, ports, thrown);
     }

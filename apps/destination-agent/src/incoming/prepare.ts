@@ -132,7 +132,7 @@ async function start(
   if (transport === 'tunnelled') await context.faults('D10');
   await context.faults('D3');
   incoming.refuseIfDecided();
-  await context.auditor.domainStart(auditedOf(definition, guest.value.status.process.pid), 'migrated', true);
+  await context.auditor.domainStart(auditedOf(guest.value.definition, guest.value.status.process.pid), 'migrated', true);
   incoming.events.started();
   await context.faults('D8');
   return reply;
