@@ -4,7 +4,7 @@ import { parseNetworks } from '@vmferry/network';
 import { devices, forbidden, ip, ownNamespace } from '@vmferry/network/testing';
 import { closeFd } from '@vmferry/posix';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { disposeUnstarted, type Guest, obstaclesTo, startGuest } from './index.js';
+import { disposeUnstarted, type Guest, obstaclesTo, removeUnstartedDevices, startGuest } from './index.js';
 import { definitionOf, specHost } from './spec-host.js';
 
 describe.skipIf(forbidden !== null)(`a guest that is connected ${forbidden ?? ''}`, () => {
@@ -78,6 +78,13 @@ describe.skipIf(forbidden !== null)(`a guest that is connected ${forbidden ?? ''
     for (const fd of await world.host.network.open(world.host.network.resolve(definition))) closeFd(fd);
     expect(devices()).toHaveLength(4);
     await disposeUnstarted(world.host, definition, { migrated: true });
+    for (const fd of await world.host.network.open(world.host.network.resolve(definition))) closeFd(fd);
+    await removeUnstartedDevices(world.host, definition);
+    expect(devices()).toHaveLength(3);
+    const guest = await start(definition, false);
+    await removeUnstartedDevices(world.host, definition);
+    expect(devices(), 'those of a guest that runs stay').toHaveLength(4);
+    await end(guest);
   });
 
   it('is told all that is in its way before anything happens', async () => {

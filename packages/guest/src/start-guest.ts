@@ -1,6 +1,6 @@
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { checkSupported, type DomainDefinition, formatDomain, type StateWithReason } from '@vmferry/domain';
+import { checkSupported, type DomainDefinition, formatDomain, type StateWithReason, tapsOf } from '@vmferry/domain';
 import { Findings, VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { commandLine, killProcess, type LaunchedProcess, launch, logTail, type ProcessIdentity } from '@vmferry/hypervisor';
@@ -68,6 +68,7 @@ async function startLocked(
     const end = made.process === null ? {} : { signal: endOf(made.process) };
     const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs, ...end });
     await host.faults('D7');
+    if (!o.incoming) await host.network.goOnline(definition);
     return new Guest(host, definition, status, qmp);
   } catch (thrown) {
     throw await undo(host, o, paths, made, thrown);
@@ -120,18 +121,29 @@ export async function disposeUnstarted(
   definition: DomainDefinition,
   o: { readonly migrated: boolean },
 ): Promise<void> {
+  await unlessStarted(host, definition.uuid, async () => {
+    await host.security.restoreAll(labelledDomain(definition), o);
+    await host.network.remove(definition);
+    await rm(pathsOf(host, definition.uuid).runtimeDir, { recursive: true, force: true });
+  });
+}
+
+/** The same of its network devices alone: where the guest may run by now is not known, and its files are in use there. */
+export async function removeUnstartedDevices(host: GuestHost, definition: DomainDefinition): Promise<void> {
+  if (tapsOf(definition).length === 0) return;
+  await unlessStarted(host, definition.uuid, () => host.network.remove(definition));
+}
+
+async function unlessStarted(host: GuestHost, uuid: string, act: () => Promise<void>): Promise<void> {
   let liveLock: number | null;
   try {
-    liveLock = await host.locks.liveLock(definition.uuid);
+    liveLock = await host.locks.liveLock(uuid);
   } catch (thrown) {
     if (VmferryError.is(thrown, 'lease-busy')) return;
     throw thrown;
   }
   try {
-    if ((await host.statuses.read(definition.uuid)) !== null) return;
-    await host.security.restoreAll(labelledDomain(definition), o);
-    await host.network.remove(definition);
-    await rm(pathsOf(host, definition.uuid).runtimeDir, { recursive: true, force: true });
+    if ((await host.statuses.read(uuid)) === null) await act();
   } finally {
     if (liveLock !== null) closeFd(liveLock);
   }
@@ -171,7 +183,6 @@ async function spawnConnected(
   const taps = await host.network.open(o.definition);
   made.connected = true;
   try {
-    if (!o.incoming) await host.network.goOnline(o.definition);
     return await spawn(host, o, argv, paths, [...taps, ...(liveLock === null ? [] : [liveLock])], made);
   } finally {
     for (const tap of taps) closeFd(tap);

@@ -74,15 +74,16 @@ export class HostInterfaces {
 
   /**
    * Just before the guest may run: until then a macvtap is down, for with the guest's address it would draw frames away from the host where the
-   * guest still runs. Ports are associated in their order, all of them or none. Idempotent. Throws `network-unavailable`.
+   * guest still runs. Ports are associated in their order, all of them or none. Idempotent. Throws `network-unavailable`. A
+   * guest that something else has started has its own devices.
    */
   async goOnline(resolved: DomainDefinition): Promise<void> {
     const ports = switchPortsOf(resolved);
     await associateAll(this.#o, ports);
     try {
       // In the mode passthrough it has had the address of the device below until now, which takes the guest's.
-      for (const device of directOf(resolved))
-        await this.#o.links.change('set', 'dev', devOf(device), 'address', device.mac, 'up');
+      for (const { targetDev, mac } of directOf(resolved))
+        if (targetDev !== undefined) await this.#o.links.change('set', 'dev', targetDev, 'address', mac, 'up');
     } catch (thrown) {
       throw await rolledBack(this.#o, ports, thrown);
     }

@@ -100,6 +100,17 @@ describe.skipIf(forbidden !== null)(forbidden === null ? 'networks' : `networks:
           lan.rename('away', missing);
         }
       }));
+
+    it('leaves no device of a start that its agent did not survive', () =>
+      inWorld(async (world) => {
+        await world.here.sourceClient().destroy(world.name);
+        await world.arm(world.a.source, 'D5=kill');
+        await expect(world.a.sourceClient().start(world.name)).rejects.toThrow();
+        await world.supervise();
+        await eventually(() => expect(lan.devicesOfGuests()).toEqual([]));
+        await world.boot();
+        await pinged(async () => undefined);
+      }));
   });
 });
 
