@@ -23,11 +23,7 @@ export async function runOnHere(context: SourceContext, domain: Domain, machine:
       await domain.setState({ state: 'running', reason: 'migration canceled' });
       domain.warn(null);
     }
-    // The destination may have told the switch that the guest's ports are there.
-    await context.guestHost.network
-      .goOnline(guest.definition)
-      .catch((error: unknown) => log.warn('its ports could not be associated again', { error }));
-    // The destination's QEMU may have announced the guest over there when it had loaded it (qemu-behaviour, T6).
+    // Whoever has heard of the guest at the destination is told that it is here.
     await guest.announce().catch((error: unknown) => log.warn('the guest could not be announced', { error }));
     return true;
   } catch (error) {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
+import { untilStreaming } from '../checks/resources.js';
 import { ask } from '../steps/ask.js';
 import { eventually } from '../world/eventually.js';
 import { guestAddress, guestMac, Lan, lanForbidden, networksOf, type PingStream } from '../world/lan.js';
-import { type Mode, migrate } from '../world/run.js';
+import { endless, type Mode, migrate } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
 import { expectPersistRefused } from './failed-finish.js';
@@ -101,11 +102,25 @@ describe.skipIf(forbidden !== null)(forbidden === null ? 'networks' : `networks:
         }
       }));
 
+    it.runIf(network === 'direct')('stays at its source when it cannot go online at its Finish', () =>
+      inWorld(async (world) => {
+        const before = lan.devicesOfGuests();
+        const run = migrate(world, { mode: 'p2p-direct', ...endless });
+        await untilStreaming(run);
+        for (const device of lan.devicesOfGuests()) if (!before.includes(device)) lan.remove(device);
+        await run.from.sourceClient().setParameters(run.id, { bandwidthMibPerSec: 1_024, downtimeMsMax: 300 });
+        const { source } = await expectSettled(world, run, 'source');
+        expect(source?.error).toMatchObject({ code: 'network-unavailable', side: 'destination', phase: 'finish' });
+        await pinged(async () => expect(lan.devicesOfGuests()).toEqual(before));
+      }),
+    );
+
     it('leaves no device of a start that its agent did not survive', () =>
       inWorld(async (world) => {
         await world.here.sourceClient().destroy(world.name);
         await world.arm(world.a.source, 'D5=kill');
         await expect(world.a.sourceClient().start(world.name)).rejects.toThrow();
+        await world.a.source.exited;
         await world.supervise();
         await eventually(() => expect(lan.devicesOfGuests()).toEqual([]));
         await world.boot();

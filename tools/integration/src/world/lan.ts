@@ -88,6 +88,10 @@ export class Lan {
     this.moves.length = 0;
   }
 
+  remove(device: string): void {
+    ip('link', 'delete', 'dev', device);
+  }
+
   rename(from: string, to: string): void {
     ip('link', 'set', from, 'name', to);
   }
