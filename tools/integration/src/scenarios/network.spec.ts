@@ -66,6 +66,9 @@ describe.skipIf(forbidden !== null)(forbidden === null ? 'networks' : `networks:
 
     it('is announced at its source again when its Finish has failed, without a word of its own', () =>
       inWorld(async (world) => {
+        // One that has just been booted has not been announced, and says nothing by itself.
+        await world.here.sourceClient().destroy(world.name);
+        await world.boot();
         lan.forgetGuest();
         await expectPersistRefused(world, 'p2p-direct');
         await eventually(() => expect(lan.moves.at(-1)).toBe(sideOf(world)));
