@@ -98,10 +98,15 @@ export class World {
     const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib, network);
     const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
     const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml, smallDisk }, ticks);
-    await Promise.all([world.a.start(), world.b.start()]);
-    await world.a.sourceClient().createDomain({ xml: world.xml });
-    await world.boot();
-    return world;
+    try {
+      await Promise.all([world.a.start(), world.b.start()]);
+      await world.a.sourceClient().createDomain({ xml: world.xml });
+      await world.boot();
+      return world;
+    } catch (thrown) {
+      await world.close({ keep: true });
+      throw thrown;
+    }
   }
 
   get hosts(): readonly Host[] {
