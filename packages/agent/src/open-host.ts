@@ -4,6 +4,7 @@ import { type Auditor, openAudit } from '@vmferry/audit';
 import type { GuestHost, Owner } from '@vmferry/guest';
 import { type AgentLock, type AppName, DocumentStore, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
+import { HostInterfaces, ipLinks, noPortProfiles, parseNetworks } from '@vmferry/network';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
 import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
 import { checkRuntimeDir, type Log } from '@vmferry/service';
@@ -37,6 +38,7 @@ export async function openHost(
   log: Log,
 ): Promise<OpenHost> {
   checkRuntimeDir(options.runtimeDir);
+  const networks = parseNetworks(options.network);
   const lock = takeAgentLock(options.stateDir, app);
   const report = (fault: { readonly path: string; readonly movedTo: string; readonly reason: string }) =>
     log.error('a document cannot be read and was set aside', { ...fault });
@@ -72,6 +74,13 @@ export async function openHost(
     logDir: (uuid) => join(state.folders.run, uuid),
     locks,
     security,
+    network: new HostInterfaces({
+      hostUuid: state.identity.hostUuid,
+      networks,
+      links: ipLinks,
+      ports: noPortProfiles,
+      clock,
+    }),
     auditor,
     qemuUser: security.user,
     capabilities: (definition) => capabilities.of(definition),

@@ -23,7 +23,9 @@ describe('the options of an agent', () => {
       sessionTtlSeconds: 15,
       retryMs: 500,
       peer: [],
+      network: [],
     });
+    expect(parse([...required, '--network', 'a=bridge:br0', '--network', 'b=direct:eth0']).network).toHaveLength(2);
     expect(() => parse([])).toThrow(/state-dir/);
   });
 

@@ -25,6 +25,7 @@ export interface AgentOptions {
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly imageRoot: string[];
+  readonly network: string[];
   readonly lockDriver: 'embedded' | 'etcd' | 'none';
   readonly etcd: string[];
   readonly etcdPrefix: string;
@@ -76,6 +77,12 @@ export function agentCommand(name: string, description: string): Command {
     .addOption(option('--emulator <path>', 'the QEMU of this host'))
     .addOption(
       option('--qemu-user <uid:gid>', 'whom QEMU runs as when the agent is root').default(isRoot ? qemuUserDefault : undefined),
+    )
+    .addOption(
+      option(
+        '--network <name=where...>',
+        'what a network of definitions is on this host: NAME=bridge:BRIDGE, or NAME=direct:DEVICE[:MODE] for macvtaps',
+      ).default([]),
     )
     .addOption(option('--image-root <dir...>', 'folders below which disks may lie').default(['/']))
     .addOption(

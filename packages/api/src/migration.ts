@@ -42,6 +42,8 @@ export const downtimeReport = z.object({
   expectedMs: z.int().nullable(),
   /** STOP on the source to the RESUME on the destination, on the source's clock, when both are known. */
   actualMs: z.int().nullable(),
+  /** The same to the first frame by which the guest's interfaces were announced there; null when there was none, and until it is known. */
+  announcedMs: z.int().nullable().default(null),
 });
 
 export const migrationProgress = z

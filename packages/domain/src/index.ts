@@ -11,6 +11,14 @@ export { pciAddressText } from './address.js';
 export { assignAddresses, chipsetSlots, isPciFunction } from './assign-addresses.js';
 export { renameDomain, resolveMachine } from './change.js';
 export { type AbiDifference, checkAbi, checkTargetDefinition } from './check-abi.js';
+export {
+  type Connection,
+  generatedDev,
+  isGeneratedDev,
+  tapsOf,
+  withConnections,
+  withoutConnections,
+} from './connections.js';
 export type {
   BootDevice,
   ClockDefinition,

@@ -114,6 +114,7 @@ export const errorCodes = {
   'lease-unavailable': row(503, FAILED, true, 'The lease store does not answer'),
   'lock-driver-mismatch': row(422, UNSUPPORTED, false, 'Source and destination use different lock drivers'),
   'label-failed': row(500, INTERNAL, false, 'A file could not be labelled for QEMU'),
+  'network-unavailable': row(422, UNSUPPORTED, false, 'What an interface is connected to cannot be had on this host'),
   'state-unwritable': row(503, INTERNAL, true, 'The state of the host cannot be written'),
   'state-unreadable': row(500, INTERNAL, false, 'The state of the host cannot be read'),
   'agent-running': row(409, INVALID, false, 'Another agent holds this state folder'),

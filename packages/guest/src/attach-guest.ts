@@ -42,7 +42,7 @@ export async function examineQemu(host: GuestHost, foreign: ForeignQemu): Promis
   const capabilities = await host.capabilities(definition);
   const { monitors, runtimeDir } = pathsOf(host, definition.uuid);
   // What could not be started here has no way to another host either.
-  commandLine(definition, { incoming: false, monitors, capabilities, runtimeDir });
+  commandLine(host.network.resolve(definition), { incoming: false, monitors, capabilities, runtimeDir });
   const process = await runningEmulator(pid, definition.emulator ?? capabilities.emulator);
   const qmp = await QmpClient.connect({ path: monitor, clock: host.clock, deadlineMs: greetingDeadlineMs });
   try {

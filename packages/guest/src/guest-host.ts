@@ -3,6 +3,7 @@ import type { DomainDefinition } from '@vmferry/domain';
 import type { DomainStatuses } from '@vmferry/host-state';
 import type { Capabilities } from '@vmferry/hypervisor';
 import type { LockDriver } from '@vmferry/locking';
+import type { HostInterfaces } from '@vmferry/network';
 import type { Clock, FaultPoints } from '@vmferry/seams';
 import type { SecurityDriver } from '@vmferry/security-label';
 
@@ -21,6 +22,7 @@ export interface GuestHost {
   readonly logDir: (uuid: string) => string;
   readonly locks: LockDriver;
   readonly security: SecurityDriver;
+  readonly network: HostInterfaces;
   readonly auditor: Auditor;
   /** Who QEMU runs as; null when the agent is not root and QEMU runs as the agent's own user. */
   readonly qemuUser: { readonly uid: number; readonly gid: number } | null;

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import type { DomainDefinition } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { killProcess, logTail, waitForExit } from '@vmferry/hypervisor';
@@ -13,7 +13,7 @@ const foreverMs = 2_147_483_000;
 
 /**
  * One guest that lives on this host: its QEMU, this agent's monitor on it, and its status document. What it holds besides (labels,
- * runtime folder, status document) is given back by `dispose`, once its exit is proven.
+ * network devices, runtime folder, status document) is given back by `dispose`, once its exit is proven.
  */
 export class Guest {
   readonly definition: DomainDefinition;
@@ -81,10 +81,13 @@ export class Guest {
 
   /**
    * Has the guest's interfaces announced, so that switches learn its new port. QEMU alone announces when it loads, not at `cont`
-   * (qemu-behaviour, T6).
+   * (qemu-behaviour, T6). The first frame has gone when this resolves; the next ones go after 50, 150, 250 and 350 ms, for a port that does not
+   * forward at once. False for a guest without interfaces.
    */
-  async announce(): Promise<void> {
+  async announce(): Promise<boolean> {
+    if (!this.definition.devices.some(({ t }) => t === 'interface')) return false;
     await this.qmp.execute('announce-self', { initial: 50, max: 550, rounds: 5, step: 100 });
+    return true;
   }
 
   /** The end of QEMU's log, for the error of a QEMU that died (S27). */
@@ -109,6 +112,7 @@ export async function disposeHoldings(
   o: { readonly migrated: boolean },
 ): Promise<void> {
   await host.security.restoreAll(labelledDomain(definition), { migrated: o.migrated });
+  await host.network.remove(parseDomain(status.domainXml));
   await rm(status.runtimeDir, { recursive: true, force: true });
   await host.statuses.remove(status.uuid);
 }

@@ -1,6 +1,7 @@
 import type { AuditedDomain, LabelFacts, ResourceFacts } from '@vmferry/audit';
-import type { Device, DomainDefinition } from '@vmferry/domain';
+import { actualType, type Device, type DomainDefinition } from '@vmferry/domain';
 import { type ResourceId, vmResource } from '@vmferry/locking';
+import { tunDevice } from '@vmferry/posix';
 import type { SecurityDriver } from '@vmferry/security-label';
 
 /** What the leases of a guest are taken for: the guest itself. Its writable disks are locked by QEMU (`"locking":"on"`). */
@@ -38,6 +39,15 @@ function labelOf(user: SecurityDriver['user']): LabelFacts | null {
 
 function resourcesOfDevice(device: Device): ResourceFacts[] {
   if (device.t === 'disk' && device.source !== undefined) return [{ t: 'disk', reason: 'start', old: null, new: device.source }];
-  if (device.t === 'interface') return [{ t: 'net', reason: 'start', old: null, new: device.mac }];
+  if (device.t === 'interface') return [{ t: 'net', reason: 'start', old: null, new: device.mac }, ...tapOf(device)];
   return [];
+}
+
+/** The kernel's number of the device that makes taps. */
+const tunNumber = { major: 10, minor: 200 };
+
+/** An interface with a tap, of which QEMU got a descriptor of the agent's. */
+function tapOf(device: Extract<Device, { t: 'interface' }>): ResourceFacts[] {
+  const hasTap = ['bridge', 'ethernet'].includes(actualType(device));
+  return hasTap ? [{ t: 'net-open', mac: device.mac, path: tunDevice, rdev: tunNumber }] : [];
 }

@@ -6,4 +6,4 @@ export { disposeHoldings, Guest } from './guest.js';
 export type { GuestHost, Owner } from './guest-host.js';
 export { auditedOf, resourcesOf } from './holdings.js';
 export { incomingStateOf } from './run-state.js';
-export { disposeUnstarted, obstaclesTo, type StartGuest, startGuest } from './start-guest.js';
+export { disposeUnstarted, obstaclesTo, removeUnstartedDevices, type StartGuest, startGuest } from './start-guest.js';

@@ -1,6 +1,6 @@
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { checkSupported, type DomainDefinition, formatDomain, type StateWithReason } from '@vmferry/domain';
+import { checkSupported, type DomainDefinition, formatDomain, type StateWithReason, tapsOf } from '@vmferry/domain';
 import { Findings, VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
 import { commandLine, killProcess, type LaunchedProcess, launch, logTail, type ProcessIdentity } from '@vmferry/hypervisor';
@@ -25,6 +25,8 @@ export interface StartGuest {
 interface Made {
   /** Files that were not the guest's before. */
   labelled: readonly string[];
+  /** The devices of its interfaces. */
+  connected: boolean;
   /** The status document, once it is on disk. */
   status: DomainStatus | null;
   process: LaunchedProcess | null;
@@ -32,16 +34,17 @@ interface Made {
 
 /**
  * Starts the QEMU of a guest, paused. In order: the live lock, so that neither of the host's agents touches what the other is about to start;
- * labels; the process behind its handshake with the status document journalled before exec; the monitor. When a later part fails, what this start
+ * labels; what its interfaces are connected to, which a guest that comes in is not online with yet; the process behind its handshake with the status document journalled before exec; the monitor. When a later part fails, what this start
  * has made is undone and nothing else; the error of that part is thrown. Throws `lease-busy` when the guest is being started, or runs, already.
  */
 export async function startGuest(host: GuestHost, o: StartGuest): Promise<Guest> {
-  const { definition } = o;
+  const definition = host.network.resolve(o.definition);
   const { argv, paths } = await plan(host, definition, o.incoming);
+  for (const fault of await host.network.faults(definition)) throw fault;
   const liveLock = await host.locks.liveLock(definition.uuid);
   try {
     if ((await host.statuses.read(definition.uuid)) !== null) throw startedAlready(definition);
-    return await startLocked(host, o, argv, paths, liveLock);
+    return await startLocked(host, { ...o, definition }, argv, paths, liveLock);
   } finally {
     if (liveLock !== null) closeFd(liveLock);
   }
@@ -55,16 +58,17 @@ async function startLocked(
   liveLock: number | null,
 ): Promise<Guest> {
   const { definition } = o;
-  const made: Made = { labelled: [], status: null, process: null };
+  const made: Made = { labelled: [], connected: false, status: null, process: null };
   try {
     await makeFolders(host, paths);
     made.labelled = await host.security.labelAll(labelledDomain(definition));
     await host.faults('D4');
-    const status = await spawn(host, o, argv, paths, liveLock, made);
+    const status = await spawnConnected(host, o, argv, paths, liveLock, made);
     await host.locks.register(definition.uuid, status.process.pid, resourcesOf(definition.uuid));
     const end = made.process === null ? {} : { signal: endOf(made.process) };
     const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs, ...end });
     await host.faults('D7');
+    if (!o.incoming) await host.network.goOnline(definition);
     return new Guest(host, definition, status, qmp);
   } catch (thrown) {
     throw await undo(host, o, paths, made, thrown);
@@ -80,8 +84,10 @@ export function startedAlready({ name, uuid }: DomainDefinition): VmferryError {
 /** All that would be in the way of `startGuest` before QEMU itself has its say, found without changing anything. */
 export async function obstaclesTo(host: GuestHost, definition: DomainDefinition): Promise<readonly VmferryError[]> {
   const findings = new Findings();
-  await findings.later(() => plan(host, definition, true));
-  return [...findings.errors, ...(await host.security.faults(labelledDomain(definition)))];
+  const resolved = findings.of(() => host.network.resolve(definition));
+  if (resolved !== undefined) await findings.later(() => plan(host, resolved, true));
+  const unconnected = resolved === undefined ? [] : await host.network.faults(resolved);
+  return [...findings.errors, ...unconnected, ...(await host.security.faults(labelledDomain(definition)))];
 }
 
 /** What QEMU is going to be executed as, and where its files are; nothing is made yet. */
@@ -107,7 +113,7 @@ function endOf({ exited }: LaunchedProcess): AbortSignal {
 }
 
 /**
- * Gives back what a start had taken when its agent ended before the status document was written: labels and the runtime folder. There is no
+ * Gives back what a start had taken when its agent ended before the status document was written: labels, network devices and the runtime folder. There is no
  * QEMU then. When the host's other agent starts this guest by now, these are its own, and stay.
  */
 export async function disposeUnstarted(
@@ -115,17 +121,29 @@ export async function disposeUnstarted(
   definition: DomainDefinition,
   o: { readonly migrated: boolean },
 ): Promise<void> {
+  await unlessStarted(host, definition.uuid, async () => {
+    await host.security.restoreAll(labelledDomain(definition), o);
+    await host.network.remove(definition);
+    await rm(pathsOf(host, definition.uuid).runtimeDir, { recursive: true, force: true });
+  });
+}
+
+/** The same of its network devices alone: where the guest may run by now is not known, and its files are in use there. */
+export async function removeUnstartedDevices(host: GuestHost, definition: DomainDefinition): Promise<void> {
+  if (tapsOf(definition).length === 0) return;
+  await unlessStarted(host, definition.uuid, () => host.network.remove(definition));
+}
+
+async function unlessStarted(host: GuestHost, uuid: string, act: () => Promise<void>): Promise<void> {
   let liveLock: number | null;
   try {
-    liveLock = await host.locks.liveLock(definition.uuid);
+    liveLock = await host.locks.liveLock(uuid);
   } catch (thrown) {
     if (VmferryError.is(thrown, 'lease-busy')) return;
     throw thrown;
   }
   try {
-    if ((await host.statuses.read(definition.uuid)) !== null) return;
-    await host.security.restoreAll(labelledDomain(definition), o);
-    await rm(pathsOf(host, definition.uuid).runtimeDir, { recursive: true, force: true });
+    if ((await host.statuses.read(uuid)) === null) await act();
   } finally {
     if (liveLock !== null) closeFd(liveLock);
   }
@@ -153,8 +171,8 @@ async function makeFolders(host: GuestHost, { runtimeDir, logPath }: GuestPaths)
   if (host.qemuUser !== null) await chown(runtimeDir, host.qemuUser.uid, host.qemuUser.gid);
 }
 
-/** The status document is made, never replaced: that of another start makes this one fail before there is a QEMU. */
-async function spawn(
+/** QEMU holds the devices of its interfaces by their descriptors; here they are closed, whatever has come of it. */
+async function spawnConnected(
   host: GuestHost,
   o: StartGuest,
   argv: readonly string[],
@@ -162,10 +180,28 @@ async function spawn(
   liveLock: number | null,
   made: Made,
 ): Promise<DomainStatus> {
+  const taps = await host.network.open(o.definition);
+  made.connected = true;
+  try {
+    return await spawn(host, o, argv, paths, [...taps, ...(liveLock === null ? [] : [liveLock])], made);
+  } finally {
+    for (const tap of taps) closeFd(tap);
+  }
+}
+
+/** The status document is made, never replaced: that of another start makes this one fail before there is a QEMU. */
+async function spawn(
+  host: GuestHost,
+  o: StartGuest,
+  argv: readonly string[],
+  paths: GuestPaths,
+  inheritFds: readonly number[],
+  made: Made,
+): Promise<DomainStatus> {
   made.process = await launch({
     argv,
     logPath: paths.logPath,
-    inheritFds: liveLock === null ? [] : [liveLock],
+    inheritFds,
     ...(host.qemuUser === null ? {} : { user: host.qemuUser }),
     faults: host.faults,
     beforeExec: async (identity) => {
@@ -222,6 +258,7 @@ async function giveBack(host: GuestHost, { definition, incoming }: StartGuest, p
   if (made.status === null && (await host.statuses.read(definition.uuid)) !== null) return;
   const domain = labelledDomain(definition);
   if (!incoming) for (const path of made.labelled) await host.security.restorePath(domain, path);
+  if (made.connected) await host.network.remove(definition);
   await rm(paths.runtimeDir, { recursive: true, force: true });
   if (made.status !== null) await host.statuses.remove(definition.uuid);
 }

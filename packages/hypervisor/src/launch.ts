@@ -13,7 +13,7 @@ export interface LaunchOptions {
   readonly logPath: string;
   /** Whom QEMU runs as; the agent must be root then. Absent: whom the agent runs as. */
   readonly user?: { readonly uid: number; readonly gid: number };
-  /** Descriptors that QEMU gets as 4, 5, ... in this order; at most 5. They stay open here. */
+  /** Descriptors that QEMU gets as 4, 5, ... in this order: those of its taps, then its live lock. They stay open here. */
   readonly inheritFds?: readonly number[];
   /** The agent journals the process here. QEMU is executed only when this resolves; when it rejects, no QEMU comes to be. */
   readonly beforeExec: (identity: ProcessIdentity) => Promise<void>;
@@ -33,7 +33,9 @@ export interface LaunchedProcess {
 
 /** QEMU gets its first inherited descriptor as this one: 0 to 2 are the standard ones, 3 was the launcher's pipe. */
 export const firstInheritedFd = 4;
-const inheritedFdsMax = 5;
+/** Of one guest: a bound, far above what a guest has. */
+export const tapsMax = 32;
+const inheritedFdsMax = tapsMax + 1;
 
 /**
  * Waits for "go" on descriptor 3. The end of the agent closes the pipe, `read` fails and nothing is executed. The umask keeps

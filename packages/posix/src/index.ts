@@ -17,7 +17,7 @@ export { descriptorOf, detachSocket, takeHandle } from './handles.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, giveSocket, type Owner } from './ownership.js';
 export { receiveFd, sendWithFd } from './pass-fd.js';
-export { lockedFiles, openFilesMax, processExecutable, residentKib } from './proc.js';
+export { lockedFiles, mayAdministerNetwork, openFilesMax, processExecutable, residentKib } from './proc.js';
 export { bootId, type ProcessStart, pidfdOpen, pidfdSendSignal, processStartTime, waitPidfd } from './processes.js';
 export {
   checkUnixSocketPath,
@@ -36,3 +36,4 @@ export {
   unixSocketPathBytesMax,
 } from './sockets.js';
 export { type PollRequest, poll, pollBits, splice } from './splice.js';
+export { enterNetworkNamespace, openTap, tapName, tunDevice } from './tap.js';

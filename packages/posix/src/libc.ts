@@ -37,6 +37,8 @@ interface Libc {
   recv(fd: number, payload: Uint8Array, bytes: number, flags: number): number;
   close(fd: number): number;
   fcntl(fd: number, command: number, type: 'int', value: number): number;
+  ioctl(fd: number, request: number, type: 'void *', value: Buffer): number;
+  setns(fd: number, type: number): number;
   shutdown(fd: number, how: number): number;
   setsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: number): number;
   getsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: Uint32Array): number;
@@ -63,6 +65,8 @@ export const libc: Libc = {
   recv: library.func('recv', 'intptr_t', ['int', 'void *', 'size_t', 'int']),
   close: library.func('close', 'int', ['int']),
   fcntl: library.func('int fcntl(int fd, int command, ...)'),
+  ioctl: library.func('int ioctl(int fd, ulong request, ...)'),
+  setns: library.func('setns', 'int', ['int', 'int']),
   shutdown: library.func('shutdown', 'int', ['int', 'int']),
   setsockopt: library.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']),
   getsockopt: library.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']),

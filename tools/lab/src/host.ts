@@ -24,6 +24,8 @@ export interface HostOptions {
   readonly etcd?: readonly string[];
   /** What the destination-agent offers; both by default. */
   readonly protocols?: 'v3' | 'v2';
+  /** What networks are on it, as NAME=bridge:BRIDGE. */
+  readonly network?: readonly string[];
   /** The certificates of its apps; with them its relay speaks TLS. */
   readonly certificates?: { readonly relay: TlsFiles; readonly agents: TlsFiles };
   /** The folder with the certificates of its QEMUs. */
@@ -73,6 +75,7 @@ export class Host {
       ...tlsArguments(options.certificates?.agents),
       ...(options.migrateTlsDir === undefined ? [] : ['--migrate-tls-dir', options.migrateTlsDir]),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
+      ...(options.network ?? []).flatMap((network) => ['--network', network]),
       ...(options.etcd ?? []).flatMap((url) => ['--etcd', url]),
       ...['--session-ttl-seconds', String(timers.sessionTtlSeconds), '--retry-ms', String(timers.retryMs)],
     ];

@@ -42,6 +42,8 @@ export const recordsMax = 30_000;
 const removedAtOnce = 100;
 /** How long Finish, or the acknowledgement, waits for the host's source-agent to take the domain over before it answers anyway. */
 const adoptionWaitMs = 1_000;
+/** The same for the first announcement, which goes out with the guest's first instructions; nobody stands still meanwhile. */
+const announceWaitMs = 200;
 /** Incoming migrations that are under way at once: each has a QEMU of its own (threats, row 13). */
 const underWayMax = 16;
 
@@ -198,6 +200,7 @@ export class Incomings {
       reason: 'this is another store than the one the migration was prepared in',
       held: null,
       resumedMsAgo: null,
+      announcedMsAgo: null,
       guestHere: null,
     };
   }
@@ -407,17 +410,26 @@ export class Incomings {
       case 'committed': {
         // Peer-to-peer, the source agent ends its QEMU meanwhile, and waits with its acknowledgement.
         const handedOver = await incoming.handedOver(incoming.journal.driver === 'managed' ? adoptionWaitMs : 0);
+        await incoming.announced(announceWaitMs);
         return {
           outcome: 'committed',
           cookie: this.#cookieOf(incoming),
           domain: incoming.domain(),
           handover: handedOver ? 'done' : 'pending',
           resumedMsAgo: incoming.resumedMsAgo(),
+          announcedMsAgo: incoming.announcedMsAgo(),
         };
       }
       case 'aborted':
         if (!cancelled) throw this.#aborted(incoming);
-        return { outcome: 'aborted', cookie: this.#cookieOf(incoming), domain: null, handover: 'none', resumedMsAgo: null };
+        return {
+          outcome: 'aborted',
+          cookie: this.#cookieOf(incoming),
+          domain: null,
+          handover: 'none',
+          resumedMsAgo: null,
+          announcedMsAgo: null,
+        };
       case 'open':
       case 'pending':
       case 'unknown': {

@@ -6,6 +6,7 @@ import {
   parseDomain,
   renameDomain,
   resolveMachine,
+  withoutConnections,
 } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { type MigrationTls, multifd } from '@vmferry/hypervisor';
@@ -135,7 +136,7 @@ export async function readDefinition(
   const renamed = body.destinationName === undefined ? original : renameDomain(original, body.destinationName);
   checkSupported(renamed);
   const capabilities = await context.guestHost.capabilities(renamed);
-  return assignAddresses(resolveMachine(renamed, capabilities.machineAliases));
+  return assignAddresses(resolveMachine(withoutConnections(renamed), capabilities.machineAliases));
 }
 
 /** Whether the QEMU that is going to be started takes several channels. Throws `hypervisor-unsupported`. */

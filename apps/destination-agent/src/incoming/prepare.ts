@@ -133,8 +133,8 @@ async function start(
   if (transport === 'tunnelled') await context.faults('D10');
   await context.faults('D3');
   incoming.refuseIfDecided();
-  const audited = auditedOf(definition, guest.value.status.process.pid, context.guestHost.security);
-  await context.auditor.domainStart(audited, 'migrated', true);
+    const audited = auditedOf(guest.value.definition, guest.value.status.process.pid, context.guestHost.security);
+    await context.auditor.domainStart(audited, 'migrated', true);
   incoming.events.started();
   await context.faults('D8');
   return reply;

@@ -48,6 +48,7 @@ const prepareProblems = [
   'peer-protocol',
   'session-not-found',
   'label-failed',
+  'network-unavailable',
   'hypervisor-failed',
   'stream-failed',
   'peer-unreachable',
@@ -71,6 +72,7 @@ const finishProblems = [
   'same-host',
   'permit-invalid',
   'persist-failed',
+  'network-unavailable',
   // Of an offline migration, whose domain may have come to be in the way since Prepare.
   'domain-exists',
   'in-doubt',

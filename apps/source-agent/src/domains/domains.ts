@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { type DomainDefinition, parseDomain, parseState } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
+import { caveatOf, disposeHoldings, type ForeignQemu, findGuest, removeUnstartedDevices } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
@@ -32,10 +32,19 @@ export class Domains {
       const config = await ownConfig(this.#context, value, arriving.get(uuid));
       if (config !== null) this.#add({ config, live: null });
     }
+    for (const { definition } of this.list()) await this.#removeUnstarted(definition);
     for (const { value: status } of await this.#context.guestHost.statuses.list()) {
       if (status.owner === 'source') await this.#findAgain(status);
     }
     for (const path of await this.#context.guestHost.statuses.unreadable()) this.#tellUnreadable(path);
+  }
+
+  /** An earlier life of this agent may have ended while it was about to start QEMU. What cannot be removed gives way to the next start. */
+  async #removeUnstarted(definition: DomainDefinition): Promise<void> {
+    const { guestHost, log } = this.#context;
+    await removeUnstartedDevices(guestHost, definition).catch((error: unknown) =>
+      log.warn('network devices of a guest that does not run could not be removed', { uuid: definition.uuid, error }),
+    );
   }
 
   /** Also of a file that an earlier life of the agent has set aside; of a transient domain the log alone can tell. */

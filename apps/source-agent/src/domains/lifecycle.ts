@@ -1,4 +1,4 @@
-import { assignAddresses, formatDomain, resolveMachine } from '@vmferry/domain';
+import { assignAddresses, formatDomain, resolveMachine, withoutConnections } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import {
   attachGuest,
@@ -34,10 +34,13 @@ export class Lifecycle {
     this.#autodestroy = new Autodestroy(context);
   }
 
-  /** Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine. */
+  /**
+   * Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine; what a host has decided
+   * of its networks is decided anew at each start.
+   */
   async settle(domainXml: ReturnType<typeof assignAddresses>): Promise<string> {
     const capabilities = await this.#context.guestHost.capabilities(domainXml);
-    return formatDomain(assignAddresses(resolveMachine(domainXml, capabilities.machineAliases)));
+    return formatDomain(assignAddresses(resolveMachine(withoutConnections(domainXml), capabilities.machineAliases)));
   }
 
   async start(domain: Domain, { paused, force, autodestroy }: StartWish, principal: string): Promise<void> {

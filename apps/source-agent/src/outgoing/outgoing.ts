@@ -23,7 +23,7 @@ import { LiveMigration, type Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import { noteDeparture } from '../domains/departures.js';
 import type { Domain, DomainMigration } from '../domains/domain.js';
-import { FarRecord } from './far-record.js';
+import { FarRecord, type Resumed } from './far-record.js';
 import { GuestStop } from './guest-stop.js';
 import { jobProgressOf } from './job-progress.js';
 import { type Moving, movingDefinition, movingGuest } from './moving.js';
@@ -62,6 +62,7 @@ export class Outgoing implements DomainMigration {
   readonly #sending: Sender;
   readonly #moving: Moving;
   #downtimeMs: number | null = null;
+  #announcedMs: number | null = null;
   #untieSession: () => void = () => undefined;
   #error: VmferryError | null = null;
   /** Why this agent itself has asked for the end of the transfer. */
@@ -107,7 +108,7 @@ export class Outgoing implements DomainMigration {
       ? OutgoingMigration.restore(journal.machine, this.#moving.look(), ports)
       : OutgoingMigration.begin({ key, permit, resumeOnRollback }, ports);
     const parts = { context, domain, log: this.log, journal: this.#journal, machine: this.machine };
-    this.#record = new FarRecord({ ...parts, onResumed: (msAgo) => this.noteResumed(msAgo) });
+    this.#record = new FarRecord({ ...parts, onResumed: (reply) => this.noteResumed(reply) });
     this.#stop = new GuestStop(parts);
     const sent = { ...parts, record: this.#record, cancelWanted: () => this.machine.state.cancelWanted };
     if (offline) {
@@ -378,18 +379,20 @@ export class Outgoing implements DomainMigration {
     return { storeId, ...wordOf(this.machine.journal, this.#moving.look()) };
   }
 
-  /** When QEMU's RESUME on the destination was, on this host's clock; with the STOP here it makes the downtime. */
-  noteResumed(msAgo: number | null): void {
-    const downtimeMs = msAgo === null ? null : this.#stop.downtimeMs(msAgo);
+  /** When QEMU's RESUME and its first announcement on the destination were, on this host's clock; with the STOP here they make the downtime. */
+  noteResumed({ resumedMsAgo, announcedMsAgo }: Resumed): void {
+    const downtimeMs = resumedMsAgo === null ? null : this.#stop.msUntil(resumedMsAgo);
     if (downtimeMs === null) return;
     this.#downtimeMs = downtimeMs;
+    this.#announcedMs = announcedMsAgo === null ? this.#announcedMs : this.#stop.msUntil(announcedMsAgo);
     if (this.live.value.progress !== null) this.#report(this.live.value.progress);
   }
 
   #report(progress: MigrationProgress): void {
     const { jobs } = this.domain;
     if (jobs.active?.kind === 'migration-out') jobs.report(jobs.active, jobProgressOf(progress));
-    this.live.update('progress', { progress: { ...progress, downtime: { ...progress.downtime, actualMs: this.#downtimeMs } } });
+    const measured = { actualMs: this.#downtimeMs, announcedMs: this.#announcedMs };
+    this.live.update('progress', { progress: { ...progress, downtime: { ...progress.downtime, ...measured } } });
   }
 
   async guestGone(): Promise<boolean> {

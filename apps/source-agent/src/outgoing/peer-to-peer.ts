@@ -136,7 +136,7 @@ function peerSteps(
       const body = { nonce, cookie: performed?.cookie ?? '', flags: begun.flags, cancelled: performed === null };
       finishedWithPermit = performed !== null;
       const reply = await noting(agent.finish(id, body, { signal: AbortSignal.timeout(finishWaitMs) }));
-      outgoing.noteResumed(reply.resumedMsAgo);
+      outgoing.noteResumed(reply);
       await context.faults('S17');
       return reply;
     },

@@ -18,6 +18,7 @@ export const startProblems: ErrorCode[] = [
   'hypervisor-unsupported',
   'hypervisor-failed',
   'label-failed',
+  'network-unavailable',
   'lease-busy',
   'lease-unavailable',
   'monitor-failed',

@@ -43,6 +43,7 @@ export function optionsIn(folder: string) {
     hostName: 'here',
     logLevel: 'info' as const,
     imageRoot: ['/'],
+    network: [],
     lockDriver: 'embedded' as const,
     etcd: [],
     etcdPrefix: '',

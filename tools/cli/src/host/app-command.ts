@@ -30,6 +30,7 @@ export interface HostOptions {
   readonly logLevel?: string;
   readonly emulator?: string;
   readonly qemuUser?: string;
+  readonly network?: readonly string[];
   readonly lockDriver?: string;
   readonly etcd?: readonly string[];
   readonly etcdPrefix?: string;
@@ -105,6 +106,7 @@ function agentFlags(options: HostOptions): string[] {
     ...flag('emulator', options.emulator),
     ...flag('qemu-user', options.qemuUser),
     ...flag('lock-driver', options.lockDriver),
+    ...(options.network ?? []).flatMap((network) => flag('network', network)),
     ...(options.etcd ?? []).flatMap((url) => flag('etcd', url)),
     ...flag('etcd-prefix', options.etcdPrefix),
     ...flag('etcd-cert', options.etcdCert),

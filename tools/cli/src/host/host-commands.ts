@@ -80,6 +80,10 @@ function addMigrationPorts(up: Command): void {
 
 function addQemuOptions(up: Command): void {
   up.option('--emulator <path>', 'QEMU to run (default: qemu-system-x86_64)')
+    .option(
+      '--network <name=where...>',
+      'what a network of definitions is on this host: NAME=bridge:BRIDGE, or NAME=direct:DEVICE[:MODE] for macvtaps',
+    )
     .option('--qemu-user <uid:gid>', 'user and group of the guests, for root only (default: 65534:65534)', userOf)
     .addOption(
       new Option('--lock-driver <driver>', 'who guards that a guest runs once (default: embedded)').choices([

@@ -387,6 +387,7 @@ describe('the command lines of the apps', () => {
       logLevel: 'info',
       emulator: '/q',
       qemuUser: '1:1',
+      network: ['default=bridge:br0'],
       lockDriver: 'etcd',
       etcd: ['https://e1:2379', 'https://e2:2379'],
       etcdPrefix: '/p/',

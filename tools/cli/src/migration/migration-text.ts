@@ -83,7 +83,10 @@ function progressFacts(progress: NonNullable<MigrationResource['progress']>): [s
       `${bytesText(memory.transferredBytes)} sent, ${bytesText(memory.remainingBytes)} of ${bytesText(memory.totalBytes)} left, pass ${memory.iteration}`,
     ],
     ['Rate', `${rateText(progress.throughputBytesPerSec)}, dirty ${rateText(memory.dirtyRateBytesPerSec)}`],
-    ['Downtime', `measured ${msText(downtime.actualMs)}, expected ${msText(downtime.expectedMs)}`],
+    [
+      'Downtime',
+      `measured ${msText(downtime.actualMs)}, announced ${msText(downtime.announcedMs)}, expected ${msText(downtime.expectedMs)}`,
+    ],
     ...(hint === null ? [] : [['Hint', hint] as [string, string]]),
   ];
 }

@@ -32,7 +32,7 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
         zeroPages: 512,
       },
       throughputBytesPerSec: 851_443_712,
-      downtime: { limitMs: 10, expectedMs: 4, actualMs: null },
+      downtime: { limitMs: 10, expectedMs: 4, actualMs: null, announcedMs: null },
       converging: null,
       hint: null,
     },
@@ -58,7 +58,7 @@ export const succeeded = migrationOf({
   progress: progress && {
     ...progress,
     memory: { ...progress.memory, remainingBytes: 0, processedBytes: 83_886_080, transferredBytes: 87_136_665, iteration: 3 },
-    downtime: { limitMs: 10, expectedMs: 4, actualMs: 14 },
+    downtime: { limitMs: 10, expectedMs: 4, actualMs: 14, announcedMs: null },
   },
   finishedAt: '2026-01-01T00:00:01.230Z',
 });

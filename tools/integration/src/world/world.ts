@@ -24,6 +24,8 @@ export interface WorldOptions {
   readonly protocols?: 'v2';
   /** The guest is Linux with so much memory filled; by default it is the boot sector. */
   readonly linuxFilledMib?: number;
+  /** The Linux guest has this `<interface>` with this address. */
+  readonly network?: { readonly interfaceXml: string; readonly address: string };
   /** The disk has a file system of its own, which can be filled; only where `canMount`. */
   readonly smallDisk?: boolean;
   /** The certificates of each host's apps; with them its relay speaks TLS. */
@@ -32,7 +34,10 @@ export interface WorldOptions {
   readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
 
-type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'etcd'>;
+type HostExtras = Pick<
+  HostOptions,
+  'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'etcd' | 'network'
+>;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
 
@@ -74,7 +79,7 @@ export class World {
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open({ protocols, linuxFilledMib, certificates, ...o }: WorldOptions = {}): Promise<World> {
+  static async open({ protocols, linuxFilledMib, network, certificates, ...o }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -91,13 +96,18 @@ export class World {
     };
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
-    const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib);
+    const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib, network);
     const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
     const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml, smallDisk }, ticks);
-    await Promise.all([world.a.start(), world.b.start()]);
-    await world.a.sourceClient().createDomain({ xml: world.xml });
-    await world.boot();
-    return world;
+    try {
+      await Promise.all([world.a.start(), world.b.start()]);
+      await world.a.sourceClient().createDomain({ xml: world.xml });
+      await world.boot();
+      return world;
+    } catch (thrown) {
+      await world.close({ keep: true });
+      throw thrown;
+    }
   }
 
   get hosts(): readonly Host[] {
@@ -201,7 +211,11 @@ export class World {
 }
 
 /** What Linux needs to boot comes on top. */
-async function linuxFilled(mib: number) {
+async function linuxFilled(mib: number, network: WorldOptions['network']) {
   const { cmdline, ...files } = await linuxGuest();
-  return { ...files, cmdline: `${cmdline} vmferry.fill=${mib}`, memoryKib: 81_920 + mib * 1_024 };
+  const filled = { ...files, cmdline: `${cmdline} vmferry.fill=${mib}`, memoryKib: 81_920 + mib * 1_024 };
+  if (network === undefined) return filled;
+  // So that it says nothing on the network but what it is asked for.
+  const { interfaceXml, address } = network;
+  return { ...filled, cmdline: `${filled.cmdline} ipv6.disable=1 vmferry.net=${address}`, interfaceXml };
 }

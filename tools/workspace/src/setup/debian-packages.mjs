@@ -14,6 +14,7 @@ const packages = [
   'busybox-static', // the Linux guest
   'cpio', // its initrd
   'xz-utils', // kernel modules of Debian 13
+  'iproute2', // network devices of guests, and namespaces of the tests
   'openssl', // certificates of the tests
   'etcd-server', // leases of the driver etcd, in the tests
 ];
