@@ -23,6 +23,7 @@ describe('the options of an agent', () => {
       sessionTtlSeconds: 15,
       retryMs: 500,
       peer: [],
+      displayPorts: { first: 5_900, last: 65_535 },
     });
     expect(() => parse([])).toThrow(/state-dir/);
   });
@@ -35,6 +36,10 @@ describe('the options of an agent', () => {
     ['--retry-ms', 'x'],
     ['--lock-driver', 'sanlock'],
     ['--log-level', 'loud'],
+    ['--display-ports', '5899-5999'],
+    ['--display-ports', '5999-5900'],
+    ['--display-ports', '5900-65536'],
+    ['--display-ports', '5900'],
   ])('refuse %s %s', (flag, value) => {
     expect(() => parse([...required, flag, value])).toThrow();
   });
@@ -45,6 +50,10 @@ describe('the options of an agent', () => {
       'http://b:7802',
     ]);
     expect(parse([...required, '--peer', 'http://b:7801,http://b:7802']).peer).toEqual(['http://b:7801', 'http://b:7802']);
+  });
+
+  it('take a range of ports with both its ends', () => {
+    expect(parse([...required, '--display-ports', '5950-5950']).displayPorts).toEqual({ first: 5_950, last: 5_950 });
   });
 
   it('name the user of QEMU in digits, and never root', () => {

@@ -8,7 +8,7 @@ import { probe } from '@vmferry/hypervisor';
 import { EmbeddedLocks } from '@vmferry/locking';
 import { noFaults, systemClock, systemRandom } from '@vmferry/seams';
 import { noLabels } from '@vmferry/security-label';
-import type { GuestHost } from './index.js';
+import { Displays, type GuestHost } from './index.js';
 
 export const uuid = '6f3c9a52-1d0e-4a7b-8c55-0f9b3f1d2e11';
 
@@ -39,6 +39,12 @@ export async function specHost(): Promise<{ host: GuestHost; leftovers(): Promis
       clock: systemClock,
     }),
     security: noLabels,
+    displays: new Displays({
+      range: { first: 5970, last: 5979 },
+      folder: state.folders.locks,
+      tls: null,
+      hostName: 'spec',
+    }),
     auditor,
     qemuUser: null,
     capabilities: () => Promise.resolve(capabilities),
@@ -56,11 +62,11 @@ export async function specHost(): Promise<{ host: GuestHost; leftovers(): Promis
   };
 }
 
-/** A guest with nothing but firmware, or with one disk. */
-export async function definitionOf(host: GuestHost, disk?: string, id = uuid): Promise<DomainDefinition> {
+/** A guest with nothing but firmware, or with one disk, or with other devices. */
+export async function definitionOf(host: GuestHost, disk?: string, id = uuid, devices = ''): Promise<DomainDefinition> {
   const diskXml =
     disk === undefined
-      ? ''
+      ? devices
       : `<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${disk}'/><target dev='vda' bus='virtio'/></disk>`;
   const definition = parseDomain(
     `<domain type='qemu'><name>${id === uuid ? 'spec' : `spec-${id}`}</name><uuid>${id}</uuid><memory unit='KiB'>4096</memory><vcpu>1</vcpu>` +

@@ -1,12 +1,21 @@
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { checkSupported, type DomainDefinition, formatDomain, type StateWithReason } from '@vmferry/domain';
+import { checkSupported, type DomainDefinition, formatDomain, graphicsOf, type StateWithReason } from '@vmferry/domain';
 import { Findings, VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
-import { commandLine, killProcess, type LaunchedProcess, launch, logTail, type ProcessIdentity } from '@vmferry/hypervisor';
+import {
+  commandLine,
+  killProcess,
+  type LaunchedProcess,
+  launch,
+  logTail,
+  type ProcessIdentity,
+  setDisplayPassword,
+} from '@vmferry/hypervisor';
 import { checkUnixSocketPath, closeFd } from '@vmferry/posix';
 import { labelledDomain } from '@vmferry/security-label';
 import { connectMonitor } from './connect-monitor.js';
+import type { PlacedDisplay } from './displays.js';
 import { Guest } from './guest.js';
 import type { GuestHost } from './guest-host.js';
 import { resourcesOf } from './holdings.js';
@@ -14,7 +23,8 @@ import { resourcesOf } from './holdings.js';
 const greetingDeadlineMs = 10_000;
 
 export interface StartGuest {
-  readonly definition: DomainDefinition;
+  /** The definition with the ports of its display, which stay the caller's to close. */
+  readonly placed: PlacedDisplay;
   readonly incoming: boolean;
   readonly persistent: boolean;
   readonly state: StateWithReason;
@@ -32,11 +42,11 @@ interface Made {
 
 /**
  * Starts the QEMU of a guest, paused. In order: the live lock, so that neither of the host's agents touches what the other is about to start;
- * labels; the process behind its handshake with the status document journalled before exec; the monitor. When a later part fails, what this start
+ * labels; the process behind its handshake with the status document journalled before exec; the monitor, and through it the password of the display. When a later part fails, what this start
  * has made is undone and nothing else; the error of that part is thrown. Throws `lease-busy` when the guest is being started, or runs, already.
  */
 export async function startGuest(host: GuestHost, o: StartGuest): Promise<Guest> {
-  const { definition } = o;
+  const { definition } = o.placed;
   const { argv, paths } = await plan(host, definition, o.incoming);
   const liveLock = await host.locks.liveLock(definition.uuid);
   try {
@@ -54,7 +64,8 @@ async function startLocked(
   paths: GuestPaths,
   liveLock: number | null,
 ): Promise<Guest> {
-  const { definition } = o;
+  const { definition } = o.placed;
+  const graphics = graphicsOf(definition);
   const made: Made = { labelled: [], status: null, process: null };
   try {
     await makeFolders(host, paths);
@@ -64,6 +75,7 @@ async function startLocked(
     await host.locks.register(definition.uuid, status.process.pid, resourcesOf(definition.uuid));
     const end = made.process === null ? {} : { signal: endOf(made.process) };
     const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs, ...end });
+    if (graphics !== undefined) await setDisplayPassword(qmp, graphics);
     await host.faults('D7');
     return new Guest(host, definition, status, qmp);
   } catch (thrown) {
@@ -80,7 +92,11 @@ export function startedAlready({ name, uuid }: DomainDefinition): VmferryError {
 /** All that would be in the way of `startGuest` before QEMU itself has its say, found without changing anything. */
 export async function obstaclesTo(host: GuestHost, definition: DomainDefinition): Promise<readonly VmferryError[]> {
   const findings = new Findings();
-  await findings.later(() => plan(host, definition, true));
+  await findings.later(async () => {
+    const placed = await host.displays.place(definition);
+    placed.close();
+    await plan(host, placed.definition, true);
+  });
   return [...findings.errors, ...(await host.security.faults(labelledDomain(definition)))];
 }
 
@@ -94,7 +110,10 @@ async function plan(
   const capabilities = await host.capabilities(definition);
   const paths = pathsOf(host, definition.uuid);
   const { monitors, runtimeDir } = paths;
-  return { argv: commandLine(definition, { incoming, monitors, capabilities, runtimeDir }).argv, paths };
+  return {
+    argv: commandLine(definition, { incoming, monitors, capabilities, spiceTlsDir: host.displays.tlsDir, runtimeDir }).argv,
+    paths,
+  };
 }
 
 /** Aborted when QEMU ends: nobody waits for the greeting of a QEMU that refused its command line or its disk. */
@@ -165,12 +184,12 @@ async function spawn(
   made.process = await launch({
     argv,
     logPath: paths.logPath,
-    inheritFds: liveLock === null ? [] : [liveLock],
+    inheritFds: [...(liveLock === null ? [] : [liveLock]), ...o.placed.locks],
     ...(host.qemuUser === null ? {} : { user: host.qemuUser }),
     faults: host.faults,
     beforeExec: async (identity) => {
       const status = statusOf(host, o, paths, identity);
-      if (!(await host.statuses.create(status))) throw startedAlready(o.definition);
+      if (!(await host.statuses.create(status))) throw startedAlready(o.placed.definition);
       made.status = status;
     },
   });
@@ -179,8 +198,8 @@ async function spawn(
 
 function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: ProcessIdentity): DomainStatus {
   return {
-    uuid: o.definition.uuid,
-    name: o.definition.name,
+    uuid: o.placed.definition.uuid,
+    name: o.placed.definition.name,
     owner: host.owner,
     persistent: o.persistent,
     state: o.state.state,
@@ -191,7 +210,7 @@ function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: Pr
     runtimeDir: paths.runtimeDir,
     migration: o.migration,
     tainted: [],
-    domainXml: formatDomain(o.definition),
+    domainXml: formatDomain(o.placed.definition),
   };
 }
 
@@ -199,7 +218,7 @@ async function undo(host: GuestHost, o: StartGuest, paths: GuestPaths, made: Mad
   let error = VmferryError.from(thrown);
   if (made.process !== null) {
     await killProcess(made.process.identity);
-    error = explained(o.definition, error, thrown, (await logTail(paths.logPath)).trim());
+    error = explained(o.placed.definition, error, thrown, (await logTail(paths.logPath)).trim());
   }
   await giveBack(host, o, paths, made).catch((later: unknown) => error.suppress(later, host.clock.wall()));
   return error;
@@ -217,7 +236,8 @@ function explained({ name }: DomainDefinition, error: VmferryError, cause: unkno
 }
 
 /** Of a guest that was to come in, the source goes on writing to the same disks: they keep their owner. */
-async function giveBack(host: GuestHost, { definition, incoming }: StartGuest, paths: GuestPaths, made: Made): Promise<void> {
+async function giveBack(host: GuestHost, { placed, incoming }: StartGuest, paths: GuestPaths, made: Made): Promise<void> {
+  const { definition } = placed;
   // Without a live lock (no lock driver) another start can have come first: then folder and labels are that guest's.
   if (made.status === null && (await host.statuses.read(definition.uuid)) !== null) return;
   const domain = labelledDomain(definition);

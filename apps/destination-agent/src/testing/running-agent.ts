@@ -24,6 +24,7 @@ export async function runningAgent(change: { readonly relay?: string; readonly p
     hostName: 'here',
     logLevel: 'info' as const,
     imageRoot: ['/'],
+    displayPorts: { first: 5_900, last: 65_535 },
     lockDriver: 'embedded' as const,
     etcd: [],
     etcdPrefix: '',

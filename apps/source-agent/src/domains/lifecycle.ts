@@ -1,4 +1,4 @@
-import { assignAddresses, formatDomain, resolveMachine } from '@vmferry/domain';
+import { assignAddresses, formatDomain, resolveMachine, unplaceDisplay } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import {
   attachGuest,
@@ -7,6 +7,7 @@ import {
   detachGuest,
   examineQemu,
   type ForeignQemu,
+  type PlacedDisplay,
   resourcesOf,
   startGuest,
 } from '@vmferry/guest';
@@ -34,10 +35,13 @@ export class Lifecycle {
     this.#autodestroy = new Autodestroy(context);
   }
 
-  /** Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine. */
+  /**
+   * Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine. The ports of a display that
+   * some host has chosen are not kept.
+   */
   async settle(domainXml: ReturnType<typeof assignAddresses>): Promise<string> {
     const capabilities = await this.#context.guestHost.capabilities(domainXml);
-    return formatDomain(assignAddresses(resolveMachine(domainXml, capabilities.machineAliases)));
+    return formatDomain(assignAddresses(resolveMachine(unplaceDisplay(domainXml), capabilities.machineAliases)));
   }
 
   async start(domain: Domain, { paused, force, autodestroy }: StartWish, principal: string): Promise<void> {
@@ -123,9 +127,11 @@ export class Lifecycle {
   async #boot(domain: Domain, paused: boolean, tie: () => void): Promise<void> {
     const { guestHost, auditor, locks, clock, departures } = this.#context;
     const audited = (pid?: number) => auditedOf(domain.definition, pid);
+    let placed: PlacedDisplay | null = null;
     try {
+      placed = await guestHost.displays.place(domain.definition);
       const guest = await startGuest(guestHost, {
-        definition: domain.definition,
+        placed,
         incoming: false,
         persistent: domain.config !== null,
         state: paused ? { state: 'paused', reason: 'user' } : { state: 'running', reason: 'booted' },
@@ -144,6 +150,8 @@ export class Lifecycle {
       await auditor.startFailed(audited(), 'booted').catch(also);
       await domain.end({ state: 'shutoff', reason: 'failed' }, null).catch(also);
       throw error;
+    } finally {
+      placed?.close();
     }
   }
 

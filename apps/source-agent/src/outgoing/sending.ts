@@ -74,7 +74,8 @@ export class Sending implements Sender {
       throw thrown;
     }
     this.#transfer = this.#newTransfer();
-    await this.#transfer.start(channel, { display, tls });
+    // Only SPICE has clients that can be sent on (S44); those of VNC connect anew.
+    await this.#transfer.start(channel, { display: display?.type === 'spice' ? display : null, tls });
     return this.#transfer.end;
   }
 

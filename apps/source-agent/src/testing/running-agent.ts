@@ -43,6 +43,7 @@ export function optionsIn(folder: string) {
     hostName: 'here',
     logLevel: 'info' as const,
     imageRoot: ['/'],
+    displayPorts: { first: 5_900, last: 65_535 },
     lockDriver: 'embedded' as const,
     etcd: [],
     etcdPrefix: '',

@@ -23,6 +23,8 @@ export interface WorldOptions {
   readonly protocols?: 'v2';
   /** The guest is Linux with so much memory filled; by default it is the boot sector. */
   readonly linuxFilledMib?: number;
+  /** Devices that the guest has besides, as XML. */
+  readonly devices?: string;
   /** The disk has a file system of its own, which can be filled; only where `canMount`. */
   readonly smallDisk?: boolean;
   /** The certificates of each host's apps; with them its relay speaks TLS. */
@@ -31,7 +33,19 @@ export interface WorldOptions {
   readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
 
-type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'etcd'>;
+type HostExtras = Partial<
+  Pick<
+    HostOptions,
+    | 'name'
+    | 'migrateTlsDir'
+    | 'spiceTlsDir'
+    | 'displayPorts'
+    | 'migrationPorts'
+    | 'insecureMigrationPorts'
+    | 'lockDriver'
+    | 'etcd'
+  >
+>;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
 
@@ -73,7 +87,7 @@ export class World {
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open({ protocols, linuxFilledMib, certificates, ...o }: WorldOptions = {}): Promise<World> {
+  static async open({ protocols, linuxFilledMib, certificates, devices = '', ...o }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -91,7 +105,8 @@ export class World {
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
     const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib);
-    const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
+    const own = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
+    const xml = own.replace('</devices>', `${devices}</devices>`);
     const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml, smallDisk }, ticks);
     await Promise.all([world.a.start(), world.b.start()]);
     await world.a.sourceClient().createDomain({ xml: world.xml });
