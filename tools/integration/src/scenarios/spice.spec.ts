@@ -4,7 +4,7 @@ import { openDescriptors } from '@vmferry/lab';
 import { qemuFolder, TestAuthority } from '@vmferry/tls/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { displayOf } from '../checks/display.js';
-import { expectSettled } from '../checks/expect-settled.js';
+import { expectSettled, type Settled } from '../checks/expect-settled.js';
 import { ByHand } from '../steps/by-hand.js';
 import { eventually } from '../world/eventually.js';
 import { endless, type Mode, migrate, type Run } from '../world/run.js';
@@ -48,6 +48,27 @@ async function connected(world: World, o: Partial<SpiceServerAddress> = {}): Pro
   return client;
 }
 
+/** QEMU's own SPICE server has brought the destination's QEMU down (README, Limits). */
+class SpiceServerDied extends Error {}
+
+/** The guest is there; or, when the SPICE server there was no match for the channels of its client, safe on the source. */
+async function expectThere(world: World, run: Run): Promise<Settled> {
+  const settled = await expectSettled(world, run);
+  const why = JSON.stringify([settled.source?.error, settled.destination?.error]);
+  if (settled.guestOn === 'source' && /Spice: \S+ \(\w+\): unexpected/.test(why)) throw new SpiceServerDied(why);
+  expect(settled.guestOn, why).toBe('destination');
+  return settled;
+}
+
+/** What vmferry did wrong it would do wrong again. */
+async function orOnceMore(act: () => Promise<void>): Promise<void> {
+  await act().catch(async (error: unknown) => {
+    if (!(error instanceof SpiceServerDied)) throw error;
+    process.stderr.write(`QEMU's SPICE server ended the destination's QEMU, and the case is tried again: ${error.message}\n`);
+    await act();
+  });
+}
+
 /** The client has never been without its guest, and none of its channels was closed under it. */
 function expectUnbroken({ said }: SpiceClient): void {
   expect(said.filter(({ what, event }) => what === 'disconnected' || (event ?? '').startsWith('error'))).toEqual([]);
@@ -60,37 +81,41 @@ describe('a SPICE client', () => {
   it.each<Mode>(['p2p-tunnelled', 'p2p-direct'])(
     'S44: goes with the guest and stays connected, by its own words: %s, there and back',
     (mode) =>
-      inWorld(async (world) => {
-        const client = await connected(world, { password });
-        for (let leg = 0; leg < 2; leg += 1) {
-          client.said.splice(0);
-          const run = await migrateSeamlessly(world, mode);
-          const { source } = await expectSettled(world, run, 'destination');
-          const moved = await client.moved();
-          expectUnbroken(client);
-          const { port } = await displayOf(world);
-          expect(client.said.flatMap(({ state = [] }) => state)).toEqual(['migrating', 'none']);
-          expect(client.said.filter(({ what }) => what === 'channel')).toEqual([]);
-          // S30: where it goes is told by the name in the destination's cookie.
-          expect(moved).toMatchObject({ host: run.to.name, port: String(port) });
-          expect(source?.display).toMatchObject({ type: 'spice', hostName: run.to.name, port });
-          expect(await channelsOf(world)).toBe(channels);
-        }
-        await client.close();
-      }),
+      inWorld((world) =>
+        orOnceMore(async () => {
+          const client = await connected(world, { password });
+          for (let leg = 0; leg < 2; leg += 1) {
+            client.said.splice(0);
+            const run = await migrateSeamlessly(world, mode);
+            const { source } = await expectThere(world, run);
+            const moved = await client.moved();
+            expectUnbroken(client);
+            const { port } = await displayOf(world);
+            expect(client.said.flatMap(({ state = [] }) => state)).toEqual(['migrating', 'none']);
+            expect(client.said.filter(({ what }) => what === 'channel')).toEqual([]);
+            // S30: where it goes is told by the name in the destination's cookie.
+            expect(moved).toMatchObject({ host: run.to.name, port: String(port) });
+            expect(source?.display).toMatchObject({ type: 'spice', hostName: run.to.name, port });
+            expect(await channelsOf(world)).toBe(channels);
+          }
+          await client.close();
+        }),
+      ),
   );
 
-  it('S44: that has not reached the destination when the guest leaves connects anew by itself, with its password', () =>
-    inWorld(async (world) => {
-      const client = await connected(world, { password });
-      client.said.splice(0);
-      const run = migrate(world, { mode: 'p2p-direct' });
-      await expectSettled(world, run, 'destination');
-      await client.moved();
-      await client.connected();
-      expectUnbroken(client);
-      await client.close();
-    }));
+  it('S44: of a guest that leaves at the speed of loopback is there too, ahead of it or just after it, by itself', () =>
+    inWorld((world) =>
+      orOnceMore(async () => {
+        const client = await connected(world, { password });
+        client.said.splice(0);
+        const run = migrate(world, { mode: 'p2p-direct' });
+        await expectThere(world, run);
+        expect(await client.moved()).toMatchObject({ host: run.to.name, port: String((await displayOf(world)).port) });
+        await eventually(async () => expect(await channelsOf(world)).toBe(channels));
+        expectUnbroken(client);
+        await client.close();
+      }),
+    ));
 
   it('whose password is another one is shown nothing, before a migration and after it', () =>
     inWorld(async (world) => {
@@ -103,20 +128,19 @@ describe('a SPICE client', () => {
     }));
 });
 
-it('S44: clients that cannot find the destination are a loss of theirs alone: the guest goes over', async () => {
-  const inWorld = sharedWorldOfNames('host-a.invalid', 'host-b.invalid');
-  await inWorld(async (world) => {
-    const client = await connected(world);
-    await expectSettled(world, migrate(world, { mode: 'p2p-direct' }), 'destination');
-    await client.lost();
-    await client.close();
-    await (await connected(world)).close();
-  });
-});
+describe('a SPICE client that cannot resolve the name of the destination', () => {
+  const named = { a: { ...hosts.a, name: 'host-a.invalid' }, b: { ...hosts.b, name: 'host-b.invalid' } };
+  const inWorld = sharedWorld({ devices: spice(), hosts: named });
 
-function sharedWorldOfNames(a: string, b: string) {
-  return sharedWorld({ devices: spice(), hosts: { a: { ...hosts.a, name: a }, b: { ...hosts.b, name: b } } });
-}
+  it('S44: is lost, and the guest goes over, where others find it', () =>
+    inWorld(async (world) => {
+      const client = await connected(world);
+      await expectSettled(world, migrate(world, { mode: 'p2p-direct' }), 'destination');
+      await client.lost();
+      await client.close();
+      await (await connected(world)).close();
+    }));
+});
 
 describe('a SPICE client over TLS', () => {
   const authority = new TestAuthority();
@@ -143,22 +167,24 @@ describe('a SPICE client over TLS', () => {
   it.each<Mode>(['p2p-tunnelled', 'managed-direct'])(
     'S45: goes with the guest by the port and the certificate of the cookie, encrypted at both ends: %s',
     (mode) =>
-      inWorld(async (world) => {
-        const { tlsPort } = await displayOf(world);
-        const client = await connected(world, { port: null, tlsPort, caFile: authority.ca, certSubject: subjectOf(world) });
-        for (let leg = 0; leg < 2; leg += 1) {
-          client.said.splice(0);
-          const run = await migrateSeamlessly(world, mode);
-          const { source } = await expectSettled(world, run, 'destination');
-          const there = await displayOf(world);
-          // The certificate there is of no name that the client knows: it was taken for the subject that the cookie has told.
-          expect(await client.moved()).toMatchObject({ 'host': run.to.name, 'tls-port': String(there.tlsPort) });
-          expectUnbroken(client);
-          expect(source?.display).toMatchObject({ port: there.port, tlsPort: there.tlsPort });
-          expect(await channelsOf(world)).toBe(channels);
-        }
-        await client.close();
-      }),
+      inWorld((world) =>
+        orOnceMore(async () => {
+          const { tlsPort } = await displayOf(world);
+          const client = await connected(world, { port: null, tlsPort, caFile: authority.ca, certSubject: subjectOf(world) });
+          for (let leg = 0; leg < 2; leg += 1) {
+            client.said.splice(0);
+            const run = await migrateSeamlessly(world, mode);
+            const { source } = await expectThere(world, run);
+            const there = await displayOf(world);
+            // The certificate there is of no name that the client knows: it was taken for the subject that the cookie has told.
+            expect(await client.moved()).toMatchObject({ 'host': run.to.name, 'tls-port': String(there.tlsPort) });
+            expectUnbroken(client);
+            expect(source?.display).toMatchObject({ port: there.port, tlsPort: there.tlsPort });
+            expect(await channelsOf(world)).toBe(channels);
+          }
+          await client.close();
+        }),
+      ),
   );
 
   it('S45: the cookie of Prepare has the subject of the certificate on disk, before anybody has connected', () =>
