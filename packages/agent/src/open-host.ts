@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Auditor, openAudit } from '@vmferry/audit';
-import type { GuestHost, Owner } from '@vmferry/guest';
+import { Displays, type GuestHost, type Owner } from '@vmferry/guest';
 import { type AgentLock, type AppName, DocumentStore, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
 import { HostInterfaces, ipLinks, noPortProfiles, parseNetworks } from '@vmferry/network';
@@ -14,6 +14,7 @@ import { LifecycleEvents } from './events/lifecycle-events.js';
 import { MigrateTls } from './migrate-tls.js';
 import { openLocks } from './open-locks.js';
 import { type AgentOptions, parseUser } from './options.js';
+import { spiceTls } from './spice-tls.js';
 
 /** A host as one of its agents has opened it. */
 export interface OpenHost {
@@ -65,6 +66,8 @@ export async function openHost(
   const capabilities = await CapabilityCache.open({ clock, emulator: options.emulator, runtimeDir: options.runtimeDir, app });
   // The first guest should not wait for the probe; what it finds wrong is told to whoever needs it.
   capabilities.of({ type: 'qemu' }).catch((error: unknown) => log.error('this host has no usable QEMU', { error }));
+  const { hostName } = state.identity;
+  const readBy = { qemuUser: security.user, hostName, clock };
   const guestHost: GuestHost = {
     clock,
     faults,
@@ -81,6 +84,12 @@ export async function openHost(
       ports: noPortProfiles,
       clock,
     }),
+    displays: new Displays({
+      range: options.displayPorts,
+      folder: state.folders.locks,
+      tls: spiceTls({ dir: options.spiceTlsDir, ...readBy }),
+      hostName,
+    }),
     auditor,
     qemuUser: security.user,
     capabilities: (definition) => capabilities.of(definition),
@@ -92,12 +101,7 @@ export async function openHost(
     locks,
     auditor,
     events,
-    migrateTls: new MigrateTls({
-      dir: options.migrateTlsDir,
-      qemuUser: security.user,
-      hostName: state.identity.hostName,
-      clock,
-    }),
+    migrateTls: new MigrateTls({ dir: options.migrateTlsDir, ...readBy }),
     async close() {
       await auditor.close();
       kept.close();

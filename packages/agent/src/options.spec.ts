@@ -24,6 +24,7 @@ describe('the options of an agent', () => {
       retryMs: 500,
       peer: [],
       network: [],
+      displayPorts: { first: 5_900, last: 65_535 },
     });
     expect(parse([...required, '--network', 'a=bridge:br0', '--network', 'b=direct:eth0']).network).toHaveLength(2);
     expect(() => parse([])).toThrow(/state-dir/);
@@ -39,6 +40,10 @@ describe('the options of an agent', () => {
     ['--log-level', 'loud'],
     ['--audit-sink', 'file'],
     ['--audit-sink', 'kernel,'],
+    ['--display-ports', '5899-5999'],
+    ['--display-ports', '5999-5900'],
+    ['--display-ports', '5900-65536'],
+    ['--display-ports', '5900'],
   ])('refuse %s %s', (flag, value) => {
     expect(() => parse([...required, flag, value])).toThrow();
   });
@@ -55,6 +60,10 @@ describe('the options of an agent', () => {
     expect(parse(required).auditSink).toEqual([]);
     expect(parse([...required, '--audit-sink', 'kernel', '--audit-sink', 'syslog']).auditSink).toEqual(['kernel', 'syslog']);
     expect(parse([...required, '--audit-sink', 'kernel,syslog']).auditSink).toEqual(['kernel', 'syslog']);
+  });
+
+  it('take a range of ports with both its ends', () => {
+    expect(parse([...required, '--display-ports', '5950-5950']).displayPorts).toEqual({ first: 5_950, last: 5_950 });
   });
 
   it('name the user of QEMU in digits, and never root', () => {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { getuid } from 'node:process';
 import { type AuditCopyName, auditCopies, auditCopiesIn } from '@vmferry/audit';
 import { VmferryError } from '@vmferry/errors';
+import type { PortRange } from '@vmferry/guest';
 import { exitUsage, type LogLevel, logLevels } from '@vmferry/service';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
@@ -22,6 +23,8 @@ export interface AgentOptions {
   readonly tlsKey?: string;
   readonly tlsCa?: string;
   readonly migrateTlsDir?: string;
+  readonly spiceTlsDir?: string;
+  readonly displayPorts: PortRange;
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly imageRoot: string[];
@@ -41,14 +44,16 @@ export interface AgentOptions {
 /** The unprivileged user of a root agent's QEMU when none is named: nobody, on every Debian. */
 const qemuUserDefault = '65534:65534';
 
-/** A command with the options that both agents take; each is read from the environment too, as VMFERRY_ and its name. */
+/** Read from the environment too, as VMFERRY_ and its name. */
+function option(flags: string, text: string): Option {
+  const made = new Option(flags, text);
+  return made.env(`VMFERRY_${made.name().toUpperCase().replaceAll('-', '_')}`);
+}
+
+/** A command with the options that both agents take. */
 export function agentCommand(name: string, description: string): Command {
   const isRoot = getuid?.() === 0;
-  const option = (flags: string, text: string) => {
-    const made = new Option(flags, text);
-    return made.env(`VMFERRY_${made.name().toUpperCase().replaceAll('-', '_')}`);
-  };
-  return new Command(name)
+  const command = new Command(name)
     .description(description)
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : exitUsage))
     .addOption(option('--state-dir <dir>', "the host's state folder, shared by its apps (required)").makeOptionMandatory())
@@ -116,6 +121,23 @@ export function agentCommand(name: string, description: string): Command {
         60_000,
       ).default(500),
     );
+  return addDisplayOptions(command);
+}
+
+function addDisplayOptions(command: Command): Command {
+  return command
+    .addOption(
+      option(
+        '--spice-tls-dir <dir>',
+        "certificates of this host's SPICE displays: ca-cert.pem, server-cert.pem and server-key.pem; readable for --qemu-user",
+      ).argParser((text: string) => resolve(text)),
+    )
+    .addOption(
+      portRangeOption(
+        option('--display-ports <first-last>', 'of displays that leave the choice to the host (autoport), from 5900'),
+        5_900,
+      ).default({ first: 5_900, last: 65_535 }, '5900-65535'),
+    );
 }
 
 /** URLs one by one or in one word, as from the environment. */
@@ -139,6 +161,16 @@ export function secondsOption(option: Option, min: number, max: number): Option 
     const value = Number(text);
     if (Number.isInteger(value) && value >= min && value <= max) return value;
     throw new InvalidArgumentError(`give a whole number from ${min} to ${max}`);
+  });
+}
+
+/** FIRST-LAST, both from `min` to 65,535. */
+export function portRangeOption(option: Option, min: number, countMax = 65_536): Option {
+  return option.argParser((text: string): PortRange => {
+    const [, first = 0, last = 0] = (/^(\d{4,5})-(\d{4,5})$/.exec(text) ?? []).map(Number);
+    if (first >= min && first <= last && last <= 65_535 && last - first < countMax) return { first, last };
+    const atMost = countMax > 65_535 ? '' : `, of ${countMax} ports at most`;
+    throw new InvalidArgumentError(`give FIRST-LAST, from ${min} to 65535${atMost}`);
   });
 }
 

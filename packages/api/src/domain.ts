@@ -14,6 +14,18 @@ export const jobInfo = z
   })
   .openapi('JobInfo');
 
+/** Where the clients of a display find it (libvirt's domdisplay); a port that it does not have is null. */
+export const displayPlace = z
+  .object({
+    type: z.enum(['vnc', 'spice']),
+    listen: z.string(),
+    port: z.int().nullable(),
+    /** Of SPICE with TLS. */
+    tlsPort: z.int().nullable(),
+  })
+  .openapi('Display');
+export type DisplayPlace = z.infer<typeof displayPlace>;
+
 export const domainResource = z
   .object({
     uuid,
@@ -26,6 +38,8 @@ export const domainResource = z
     vcpus: z.int(),
     /** The process of QEMU, when the domain is active. */
     pid: z.int().nullable(),
+    /** Of an active domain that has one. */
+    display: displayPlace.nullable().default(null),
     job: jobInfo.nullable(),
     /** The migration that the domain takes part in, when one is not yet decided. */
     migrationId: z.string().nullable(),

@@ -11,6 +11,7 @@ import {
   problem,
   timestamp,
 } from './common.js';
+import { displayPlace } from './domain.js';
 import { forceCompleteReport, migrationTimeouts, timeoutsReport } from './timeouts.js';
 import { agentUrl, ipAddress, migrationUri } from './urls.js';
 import { z } from './z.js';
@@ -84,6 +85,8 @@ export const migrationResource = z
     guest: z.object({ runningOn: z.enum(['source', 'destination', 'none', 'unknown']), detail: z.string() }),
     source: sideBlock,
     destination: sideBlock,
+    /** Where the clients of the guest's display go on at the destination; null for a guest without one, before Perform and when it has stayed. */
+    display: displayPlace.extend({ hostName: z.string() }).nullable().default(null),
     /** The destination's outcome record as last read; it decides. */
     outcome: z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']).nullable(),
     parameters: z.object({

@@ -80,6 +80,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
     return this.caller.call({ method: 'get', path: `${domainPath(domain)}/xml`, reply: domainXmlDocument, ...options });
   }
 
+  /** The same with the passwords of its display. */
+  secureDomainXml(domain: string, options: CallOptions = {}): Promise<DomainXmlDocument> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/secure-xml`, reply: domainXmlDocument, ...options });
+  }
+
   blockStats(domain: string, options: CallOptions = {}): Promise<BlockStats> {
     return this.caller.call({ method: 'get', path: `${domainPath(domain)}/block-stats`, reply: blockStats, ...options });
   }

@@ -96,7 +96,7 @@ export const errorCodes = {
   'stream-silent': row(504, TIMEOUT, false, 'The migration stream stayed silent'),
   'stream-not-found': row(404, INVALID_ARG, false, 'There is no such stream'),
   'stream-over': row(409, INVALID, false, 'The stream has ended'),
-  'port-busy': row(409, INVALID, true, 'No migration port is free'),
+  'port-busy': row(409, INVALID, true, 'The port is in use, or none of them is free'),
   'session-not-found': row(404, INVALID, false, 'There is no such control session'),
   'session-lost': row(409, FAILED, false, 'The control session of the migration ended'),
 

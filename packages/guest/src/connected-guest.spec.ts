@@ -31,7 +31,7 @@ describe.skipIf(forbidden !== null)(`a guest that is connected ${forbidden ?? ''
 
   async function start(definition: DomainDefinition, incoming: boolean): Promise<Guest> {
     return startGuest(world.host, {
-      definition,
+      placed: await world.host.displays.place(definition),
       incoming,
       persistent: false,
       state: { state: 'paused', reason: incoming ? 'migration' : 'user' },
@@ -107,7 +107,7 @@ describe.skipIf(forbidden !== null)(`a guest that is connected ${forbidden ?? ''
 it('a guest without interfaces is not announced', async () => {
   const world = await specHost();
   const guest = await startGuest(world.host, {
-    definition: await definitionOf(world.host),
+    placed: await world.host.displays.place(await definitionOf(world.host)),
     incoming: false,
     persistent: false,
     state: { state: 'paused', reason: 'user' },

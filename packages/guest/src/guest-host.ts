@@ -6,6 +6,7 @@ import type { LockDriver } from '@vmferry/locking';
 import type { HostInterfaces } from '@vmferry/network';
 import type { Clock, FaultPoints } from '@vmferry/seams';
 import type { SecurityDriver } from '@vmferry/security-label';
+import type { Displays } from './displays.js';
 
 /** Which of the host's two agents owns a guest, and so which of its two monitors is used. */
 export type Owner = 'source' | 'destination';
@@ -23,6 +24,7 @@ export interface GuestHost {
   readonly locks: LockDriver;
   readonly security: SecurityDriver;
   readonly network: HostInterfaces;
+  readonly displays: Displays;
   readonly auditor: Auditor;
   /** Who QEMU runs as; null when the agent is not root and QEMU runs as the agent's own user. */
   readonly qemuUser: { readonly uid: number; readonly gid: number } | null;

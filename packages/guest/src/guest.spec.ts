@@ -14,7 +14,7 @@ afterAll(() => world.close());
 
 async function started(o: { id?: string; disk?: string; host?: GuestHost } = {}): Promise<Guest> {
   return startGuest(o.host ?? world.host, {
-    definition: await definitionOf(world.host, o.disk, o.id),
+    placed: await world.host.displays.place(await definitionOf(world.host, o.disk, o.id)),
     incoming: false,
     persistent: true,
     state: { state: 'paused', reason: 'user' },
@@ -162,9 +162,8 @@ it('does not take another process with the same pid for the guest', async () => 
 });
 
 it('S27: a QEMU that cannot start leaves nothing behind, and its error carries the end of its log', async () => {
-  const definition = await definitionOf(world.host, '/nonexistent/disk.img');
   const start = startGuest(world.host, {
-    definition,
+    placed: await world.host.displays.place(await definitionOf(world.host, '/nonexistent/disk.img')),
     incoming: false,
     persistent: false,
     state: { state: 'running', reason: 'booted' },
@@ -176,7 +175,7 @@ it('S27: a QEMU that cannot start leaves nothing behind, and its error carries t
 
 it('tells an incoming QEMU that has nothing yet from one that is loaded', async () => {
   const guest = await startGuest(world.host, {
-    definition: await definitionOf(world.host),
+    placed: await world.host.displays.place(await definitionOf(world.host)),
     incoming: true,
     persistent: false,
     state: { state: 'paused', reason: 'migration' },

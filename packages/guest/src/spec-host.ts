@@ -9,7 +9,7 @@ import { EmbeddedLocks } from '@vmferry/locking';
 import { HostInterfaces, type HostNetworks, ipLinks, noPortProfiles } from '@vmferry/network';
 import { noFaults, systemClock, systemRandom } from '@vmferry/seams';
 import { noLabels } from '@vmferry/security-label';
-import type { GuestHost } from './index.js';
+import { Displays, type GuestHost } from './index.js';
 
 export const uuid = '6f3c9a52-1d0e-4a7b-8c55-0f9b3f1d2e11';
 
@@ -49,6 +49,12 @@ export async function specHost(
       ports: noPortProfiles,
       clock: systemClock,
     }),
+    displays: new Displays({
+      range: { first: 5970, last: 5979 },
+      folder: state.folders.locks,
+      tls: null,
+      hostName: 'spec',
+    }),
     auditor,
     qemuUser: null,
     capabilities: () => Promise.resolve(capabilities),
@@ -66,15 +72,15 @@ export async function specHost(
   };
 }
 
-/** A guest with nothing but firmware, or with one disk, and with interfaces as they are written in a definition. */
-export async function definitionOf(host: GuestHost, disk?: string, id = uuid, interfaces = ''): Promise<DomainDefinition> {
+/** A guest with nothing but firmware, or with one disk, and with other devices as they are written in a definition. */
+export async function definitionOf(host: GuestHost, disk?: string, id = uuid, devices = ''): Promise<DomainDefinition> {
   const diskXml =
     disk === undefined
       ? ''
       : `<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='${disk}'/><target dev='vda' bus='virtio'/></disk>`;
   const definition = parseDomain(
     `<domain type='qemu'><name>${id === uuid ? 'spec' : `spec-${id}`}</name><uuid>${id}</uuid><memory unit='KiB'>4096</memory><vcpu>1</vcpu>` +
-      `<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>${diskXml}${interfaces}<memballoon model='none'/></devices></domain>`,
+      `<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>${diskXml}${devices}<memballoon model='none'/></devices></domain>`,
   );
   const { machineAliases } = await host.capabilities(definition);
   return assignAddresses(resolveMachine(definition, machineAliases));

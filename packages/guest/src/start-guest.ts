@@ -1,12 +1,21 @@
 import { chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { checkSupported, type DomainDefinition, formatDomain, type StateWithReason, tapsOf } from '@vmferry/domain';
+import { checkSupported, type DomainDefinition, formatDomain, graphicsOf, type StateWithReason, tapsOf } from '@vmferry/domain';
 import { Findings, VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
-import { commandLine, killProcess, type LaunchedProcess, launch, logTail, type ProcessIdentity } from '@vmferry/hypervisor';
+import {
+  commandLine,
+  killProcess,
+  type LaunchedProcess,
+  launch,
+  logTail,
+  type ProcessIdentity,
+  setDisplayPassword,
+} from '@vmferry/hypervisor';
 import { checkUnixSocketPath, closeFd } from '@vmferry/posix';
 import { labelledDomain } from '@vmferry/security-label';
 import { connectMonitor } from './connect-monitor.js';
+import type { PlacedDisplay } from './displays.js';
 import { Guest } from './guest.js';
 import type { GuestHost } from './guest-host.js';
 import { resourcesOf } from './holdings.js';
@@ -14,7 +23,8 @@ import { resourcesOf } from './holdings.js';
 const greetingDeadlineMs = 10_000;
 
 export interface StartGuest {
-  readonly definition: DomainDefinition;
+  /** The definition with the ports of its display, which stay the caller's to close. */
+  readonly placed: PlacedDisplay;
   readonly incoming: boolean;
   readonly persistent: boolean;
   readonly state: StateWithReason;
@@ -34,17 +44,18 @@ interface Made {
 
 /**
  * Starts the QEMU of a guest, paused. In order: the live lock, so that neither of the host's agents touches what the other is about to start;
- * labels; what its interfaces are connected to, which a guest that comes in is not online with yet; the process behind its handshake with the status document journalled before exec; the monitor. When a later part fails, what this start
- * has made is undone and nothing else; the error of that part is thrown. Throws `lease-busy` when the guest is being started, or runs, already.
+ * labels; what its interfaces are connected to, which a guest that comes in is not online with yet; the process behind its handshake with the status
+ * document journalled before exec; the monitor, and through it the password of the display. When a later part fails, what this start has made is undone and
+ * nothing else; the error of that part is thrown. Throws `lease-busy` when the guest is being started, or runs, already.
  */
 export async function startGuest(host: GuestHost, o: StartGuest): Promise<Guest> {
-  const definition = host.network.resolve(o.definition);
+  const definition = host.network.resolve(o.placed.definition);
   const { argv, paths } = await plan(host, definition, o.incoming);
   for (const fault of await host.network.faults(definition)) throw fault;
   const liveLock = await host.locks.liveLock(definition.uuid);
   try {
     if ((await host.statuses.read(definition.uuid)) !== null) throw startedAlready(definition);
-    return await startLocked(host, { ...o, definition }, argv, paths, liveLock);
+    return await startLocked(host, { ...o, placed: { ...o.placed, definition } }, argv, paths, liveLock);
   } finally {
     if (liveLock !== null) closeFd(liveLock);
   }
@@ -57,7 +68,8 @@ async function startLocked(
   paths: GuestPaths,
   liveLock: number | null,
 ): Promise<Guest> {
-  const { definition } = o;
+  const { definition } = o.placed;
+  const graphics = graphicsOf(definition);
   const made: Made = { labelled: [], connected: false, status: null, process: null };
   try {
     await makeFolders(host, paths);
@@ -67,6 +79,7 @@ async function startLocked(
     await host.locks.register(definition.uuid, status.process.pid, resourcesOf(definition.uuid));
     const end = made.process === null ? {} : { signal: endOf(made.process) };
     const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs, ...end });
+    if (graphics !== undefined) await setDisplayPassword(qmp, graphics);
     await host.faults('D7');
     if (!o.incoming) await host.network.goOnline(definition);
     return new Guest(host, definition, status, qmp);
@@ -85,7 +98,12 @@ export function startedAlready({ name, uuid }: DomainDefinition): VmferryError {
 export async function obstaclesTo(host: GuestHost, definition: DomainDefinition): Promise<readonly VmferryError[]> {
   const findings = new Findings();
   const resolved = findings.of(() => host.network.resolve(definition));
-  if (resolved !== undefined) await findings.later(() => plan(host, resolved, true));
+  if (resolved !== undefined)
+    await findings.later(async () => {
+      const placed = await host.displays.place(resolved);
+      placed.close();
+      await plan(host, placed.definition, true);
+    });
   const unconnected = resolved === undefined ? [] : await host.network.faults(resolved);
   return [...findings.errors, ...unconnected, ...(await host.security.faults(labelledDomain(definition)))];
 }
@@ -100,7 +118,10 @@ async function plan(
   const capabilities = await host.capabilities(definition);
   const paths = pathsOf(host, definition.uuid);
   const { monitors, runtimeDir } = paths;
-  return { argv: commandLine(definition, { incoming, monitors, capabilities, runtimeDir }).argv, paths };
+  return {
+    argv: commandLine(definition, { incoming, monitors, capabilities, spiceTlsDir: host.displays.tlsDir, runtimeDir }).argv,
+    paths,
+  };
 }
 
 /** Aborted when QEMU ends: nobody waits for the greeting of a QEMU that refused its command line or its disk. */
@@ -180,10 +201,10 @@ async function spawnConnected(
   liveLock: number | null,
   made: Made,
 ): Promise<DomainStatus> {
-  const taps = await host.network.open(o.definition);
+  const taps = await host.network.open(o.placed.definition);
   made.connected = true;
   try {
-    return await spawn(host, o, argv, paths, [...taps, ...(liveLock === null ? [] : [liveLock])], made);
+    return await spawn(host, o, argv, paths, [...taps, ...(liveLock === null ? [] : [liveLock]), ...o.placed.locks], made);
   } finally {
     for (const tap of taps) closeFd(tap);
   }
@@ -206,7 +227,7 @@ async function spawn(
     faults: host.faults,
     beforeExec: async (identity) => {
       const status = statusOf(host, o, paths, identity);
-      if (!(await host.statuses.create(status))) throw startedAlready(o.definition);
+      if (!(await host.statuses.create(status))) throw startedAlready(o.placed.definition);
       made.status = status;
     },
   });
@@ -215,8 +236,8 @@ async function spawn(
 
 function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: ProcessIdentity): DomainStatus {
   return {
-    uuid: o.definition.uuid,
-    name: o.definition.name,
+    uuid: o.placed.definition.uuid,
+    name: o.placed.definition.name,
     owner: host.owner,
     persistent: o.persistent,
     state: o.state.state,
@@ -227,7 +248,7 @@ function statusOf(host: GuestHost, o: StartGuest, paths: GuestPaths, process: Pr
     runtimeDir: paths.runtimeDir,
     migration: o.migration,
     tainted: [],
-    domainXml: formatDomain(o.definition),
+    domainXml: formatDomain(o.placed.definition),
   };
 }
 
@@ -235,7 +256,7 @@ async function undo(host: GuestHost, o: StartGuest, paths: GuestPaths, made: Mad
   let error = VmferryError.from(thrown);
   if (made.process !== null) {
     await killProcess(made.process.identity);
-    error = explained(o.definition, error, thrown, (await logTail(paths.logPath)).trim());
+    error = explained(o.placed.definition, error, thrown, (await logTail(paths.logPath)).trim());
   }
   await giveBack(host, o, paths, made).catch((later: unknown) => error.suppress(later, host.clock.wall()));
   return error;
@@ -253,7 +274,8 @@ function explained({ name }: DomainDefinition, error: VmferryError, cause: unkno
 }
 
 /** Of a guest that was to come in, the source goes on writing to the same disks: they keep their owner. */
-async function giveBack(host: GuestHost, { definition, incoming }: StartGuest, paths: GuestPaths, made: Made): Promise<void> {
+async function giveBack(host: GuestHost, { placed, incoming }: StartGuest, paths: GuestPaths, made: Made): Promise<void> {
+  const { definition } = placed;
   // Without a live lock (no lock driver) another start can have come first: then folder and labels are that guest's.
   if (made.status === null && (await host.statuses.read(definition.uuid)) !== null) return;
   const domain = labelledDomain(definition);

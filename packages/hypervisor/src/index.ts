@@ -1,5 +1,6 @@
 export { type CommandLineOptions, commandLine } from './command-line/command-line.js';
 export { measureDirtyRate } from './dirty-rate.js';
+export { displayPortsOf, relocateSpiceClients, type SpiceServer, setDisplayPassword, spiceClientsMoved } from './display.js';
 export { type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
 export { logTail } from './log-tail.js';
 export {
@@ -20,8 +21,6 @@ export {
   missingForMigration,
   multifd,
   prepareMigration,
-  relocateSpiceClients,
-  type SpiceServer,
   setMigrationLimits,
   type TerminalMigrationStatus,
 } from './migration.js';

@@ -35,7 +35,7 @@ export interface LaunchedProcess {
 export const firstInheritedFd = 4;
 /** Of one guest: a bound, far above what a guest has. */
 export const tapsMax = 32;
-const inheritedFdsMax = tapsMax + 1;
+const inheritedFdsMax = tapsMax + 3;
 
 /**
  * Waits for "go" on descriptor 3. The end of the agent closes the pipe, `read` fails and nothing is executed. The umask keeps

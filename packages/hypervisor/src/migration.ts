@@ -81,25 +81,6 @@ function checkLimit(name: string, value: number | undefined, max: number): void 
   });
 }
 
-/** The display of the guest on the other host; -1 is a port that it does not have. */
-export interface SpiceServer {
-  readonly hostName: string;
-  readonly port: number;
-  readonly tlsPort: number;
-  readonly certSubject?: string;
-}
-
-/** Where the clients of a SPICE display go on once the guest has left. QEMU takes it only before `migrate` (S44). */
-export async function relocateSpiceClients(qmp: QmpClient, { hostName, port, tlsPort, certSubject }: SpiceServer): Promise<void> {
-  await qmp.execute('client_migrate_info', {
-    protocol: 'spice',
-    hostname: hostName,
-    ...(port < 0 ? {} : { port }),
-    ...(tlsPort < 0 ? {} : { 'tls-port': tlsPort }),
-    ...(certSubject === undefined ? {} : { 'cert-subject': certSubject }),
-  });
-}
-
 /**
  * Starts the migration into `fd`, a connected socket: a pipe would hang QEMU when its reader stalls (F, H). QEMU gets a copy; ours
  * stays ours to close, and from then on QEMU sets O_NONBLOCK for both as it likes.

@@ -35,7 +35,7 @@ const obliging = () =>
     if (method === 'DELETE') res.writeHead(204).end();
     else if (path === '/v1/domains' && method === 'GET')
       json(res, 200, { domains: [domainOf(), domainOf({ name: 'off', state: 'shutoff', reason: 'shutdown', pid: null })] });
-    else if (path.endsWith('/xml')) json(res, 200, { xml });
+    else if (path.endsWith('xml')) json(res, 200, { xml });
     else if (path.endsWith('/monitor')) json(res, 200, { return: { status: 'running' } });
     else if (answersOf[path] !== undefined) json(res, 200, answersOf[path]);
     else if (path.startsWith('/v1/domains')) json(res, 200, domainOf());
@@ -57,6 +57,7 @@ describe('what a command line asks of the agent', () => {
     ['domain show web', 'GET', '/v1/domains/web', null],
     ['domain show ../version', 'GET', '/v1/domains/..%2Fversion', null],
     ['domain dumpxml web', 'GET', '/v1/domains/web/xml', null],
+    ['domain dumpxml web --security-info', 'GET', '/v1/domains/web/secure-xml', null],
     ['domain suspend web', 'POST', '/v1/domains/web/suspend', null],
     ['domain resume web', 'POST', '/v1/domains/web/resume', null],
     ['domain shutdown web', 'POST', '/v1/domains/web/shutdown', null],
@@ -377,6 +378,19 @@ describe('answers', () => {
     expect(await run('migration', 'show', 'm1', '-c', agent.url)).toBe(0);
     for (const text of ['Guest on:', 'source', 'stream-failed', 'fence it', 'perform at the source', 'host-b'])
       expect(written.out).toContain(text);
+  });
+
+  it('tell where a display is, and where its clients go on', async () => {
+    const display = { type: 'spice', listen: '0.0.0.0', port: 5_901, tlsPort: 5_902 } as const;
+    const migration = migrationOf({ display: { ...display, hostName: 'host-b' } });
+    const agent = await scriptedAgent(({ path }, res) =>
+      json(res, 200, path.includes('migrations') ? migration : domainOf({ display })),
+    );
+    const { run, written } = shell();
+    await run('domain', 'show', 'web', '-c', agent.url);
+    await run('migration', 'show', 'm1', '-c', agent.url);
+    expect(written.out).toMatch(/^Display: +spice, 0\.0\.0\.0, port 5901, TLS port 5902$/m);
+    expect(written.out).toMatch(/^Display there: +spice, host-b, port 5901, TLS port 5902$/m);
   });
 
   it('come from the URL of -c, else of VMFERRY_URL, with the token of VMFERRY_TOKEN', async () => {

@@ -30,6 +30,10 @@ export interface HostOptions {
   readonly certificates?: { readonly relay: TlsFiles; readonly agents: TlsFiles };
   /** The folder with the certificates of its QEMUs. */
   readonly migrateTlsDir?: string;
+  /** The folder with the certificates of its SPICE displays. */
+  readonly spiceTlsDir?: string;
+  /** Ports of its displays, as FIRST-LAST. */
+  readonly displayPorts?: string;
   /** Ports that its QEMUs may listen on, as FIRST-LAST; and whether without TLS too. */
   readonly migrationPorts?: string;
   readonly insecureMigrationPorts?: boolean;
@@ -74,6 +78,8 @@ export class Host {
       ...peers().flatMap((url) => ['--peer', url]),
       ...tlsArguments(options.certificates?.agents),
       ...(options.migrateTlsDir === undefined ? [] : ['--migrate-tls-dir', options.migrateTlsDir]),
+      ...(options.spiceTlsDir === undefined ? [] : ['--spice-tls-dir', options.spiceTlsDir]),
+      ...(options.displayPorts === undefined ? [] : ['--display-ports', options.displayPorts]),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
       ...(options.network ?? []).flatMap((network) => ['--network', network]),
       ...(options.etcd ?? []).flatMap((url) => ['--etcd', url]),

@@ -25,6 +25,7 @@ export async function runningAgent(change: { readonly relay?: string; readonly p
     logLevel: 'info' as const,
     imageRoot: ['/'],
     network: [],
+    displayPorts: { first: 5_900, last: 65_535 },
     lockDriver: 'embedded' as const,
     etcd: [],
     etcdPrefix: '',

@@ -3,7 +3,9 @@ import type { DomainResource } from '@vmferry/api';
 import type { AuditReason } from '@vmferry/audit';
 import {
   type DomainDefinition,
+  displayListenOf,
   eventsBetween,
+  graphicsOf,
   type LifecycleEvent,
   parseDomain,
   parseState,
@@ -431,6 +433,7 @@ export class Domain {
       memoryKib: this.#definition.memoryKib,
       vcpus: this.#definition.vcpus,
       pid: this.#guest?.alive ? this.#guest.status.process.pid : null,
+      display: this.#guest?.alive ? displayOf(this.#guest.definition) : null,
       job:
         job === null
           ? null
@@ -488,6 +491,13 @@ export class Domain {
     this.keepUndecided(guest.status);
     this.tell();
   }
+}
+
+function displayOf(definition: DomainDefinition): DomainResource['display'] {
+  const graphics = graphicsOf(definition);
+  if (graphics === undefined) return null;
+  const { type, port, tlsPort } = graphics;
+  return { type, listen: displayListenOf(graphics), port: port === -1 ? null : port, tlsPort: tlsPort === -1 ? null : tlsPort };
 }
 
 function endUnrecorded({ message }: VmferryError): string {

@@ -1,4 +1,4 @@
-import { assignAddresses, formatDomain, resolveMachine, withoutConnections } from '@vmferry/domain';
+import { assignAddresses, formatDomain, resolveMachine, unplaceDisplay, withoutConnections } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import {
   attachGuest,
@@ -7,6 +7,7 @@ import {
   detachGuest,
   examineQemu,
   type ForeignQemu,
+  type PlacedDisplay,
   resourcesOf,
   startGuest,
 } from '@vmferry/guest';
@@ -36,11 +37,12 @@ export class Lifecycle {
 
   /**
    * Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine; what a host has decided
-   * of its networks is decided anew at each start.
+   * of its networks, and the ports of its displays, is decided anew at each start.
    */
   async settle(domainXml: ReturnType<typeof assignAddresses>): Promise<string> {
     const capabilities = await this.#context.guestHost.capabilities(domainXml);
-    return formatDomain(assignAddresses(resolveMachine(withoutConnections(domainXml), capabilities.machineAliases)));
+    const plain = unplaceDisplay(withoutConnections(domainXml));
+    return formatDomain(assignAddresses(resolveMachine(plain, capabilities.machineAliases)));
   }
 
   async start(domain: Domain, { paused, force, autodestroy }: StartWish, principal: string): Promise<void> {
@@ -126,9 +128,11 @@ export class Lifecycle {
   async #boot(domain: Domain, paused: boolean, tie: () => void): Promise<void> {
     const { guestHost, auditor, locks, clock, departures } = this.#context;
     const audited = (pid?: number) => auditedOf(domain.definition, pid, guestHost.security);
+    let placed: PlacedDisplay | null = null;
     try {
+      placed = await guestHost.displays.place(domain.definition);
       const guest = await startGuest(guestHost, {
-        definition: domain.definition,
+        placed,
         incoming: false,
         persistent: domain.config !== null,
         state: paused ? { state: 'paused', reason: 'user' } : { state: 'running', reason: 'booted' },
@@ -147,6 +151,8 @@ export class Lifecycle {
       await auditor.startFailed(audited(), 'booted').catch(also);
       await domain.end({ state: 'shutoff', reason: 'failed' }, null).catch(also);
       throw error;
+    } finally {
+      placed?.close();
     }
   }
 

@@ -2,7 +2,7 @@ import type { EvidenceReply, MigrationParameters, MigrationProgress, PerformRepl
 import { toProblem, VmferryError } from '@vmferry/errors';
 import { type Guest, resourcesOf } from '@vmferry/guest';
 import { KeptDocument } from '@vmferry/host-state';
-import { clearMigrationTls } from '@vmferry/hypervisor';
+import { clearMigrationTls, spiceClientsMoved } from '@vmferry/hypervisor';
 import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
 import {
   type Answer,
@@ -44,6 +44,8 @@ export interface OutgoingOwner {
 }
 
 const rollbackWaitMs = 10_000;
+/** QEMU itself gives a client 10 s. */
+const spiceClientsMsMax = 12_000;
 
 /**
  * One outgoing migration on this host: what is told to it, and what the source machine acts through (the sending of the memory, the stop
@@ -212,6 +214,7 @@ export class Outgoing implements DomainMigration {
   async perform(accepted: AcceptedPerform): Promise<PerformReply> {
     const { url, storeId } = accepted.peer;
     this.live.enter('perform', 'source');
+    if (accepted.display !== null) await this.#journal.write({ display: displayOf(accepted.display) });
     await this.machine.dispatch({ t: 'perform', destination: { url, storeId } });
     this.refuseUnless('performing');
     await this.#context.faults('S6');
@@ -528,6 +531,7 @@ export class Outgoing implements DomainMigration {
     const { guest } = this.domain;
     await this.#stop.markPaused();
     if (guest !== null) {
+      await this.#letClientsGo(guest);
       await guest.kill();
       await faults('S19');
       await this.domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'migrated' }, audit: 'migrated' });
@@ -535,6 +539,14 @@ export class Outgoing implements DomainMigration {
     if (this.#journal.value.flags.includes('UNDEFINE_SOURCE') && this.domain.config !== null)
       await this.#owner.undefineMoved(this.domain);
     await faults('S20');
+  }
+
+  /** The record says committed and the guest runs elsewhere: only what its SPICE clients take along is waited for. */
+  async #letClientsGo({ alive, qmp }: Guest): Promise<void> {
+    if (!alive || this.#journal.value.display?.type !== 'spice') return;
+    await spiceClientsMoved(qmp, spiceClientsMsMax).catch((error: unknown) =>
+      this.log.warn('QEMU is ended before its SPICE clients have all gone on', { error }),
+    );
   }
 
   #tell(state: SourceState): void {
@@ -598,4 +610,15 @@ export class Outgoing implements DomainMigration {
     if (state.journal.stage === 'left') return 'committed';
     return state.answer === 'silent' ? null : state.answer;
   }
+}
+
+/** As the resource tells it. */
+function displayOf({
+  type,
+  hostName,
+  listen,
+  port,
+  tlsPort,
+}: NonNullable<AcceptedPerform['display']>): OutgoingJournal['display'] {
+  return { type, hostName, listen, port: port === -1 ? null : port, tlsPort: tlsPort === -1 ? null : tlsPort };
 }

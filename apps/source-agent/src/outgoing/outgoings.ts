@@ -391,6 +391,7 @@ export class Outgoings {
       downtimeMsMax: body.downtimeMsMax ?? downtimeMsMaxDefault,
       timeouts: body.timeouts ?? {},
       parallelConnections: channelsOf(flags, body.parallelConnections),
+      display: null,
       forceComplete: null,
       begin: { digest: bodyDigest(body), cookie, xml: accepted.targetXml, flags: [...flags] },
       outcome: null,

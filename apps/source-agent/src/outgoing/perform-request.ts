@@ -1,7 +1,13 @@
 import { agentUrl, type Perform2Request, type PerformRequest, parseTcpUri, performUri } from '@vmferry/api';
-import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
+import {
+  type CookieGraphics,
+  type CookiePeer,
+  type CookieStream,
+  cookieFromBase64,
+  decodeCookie,
+  type MigrationCookie,
+} from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
-import type { SpiceServer } from '@vmferry/hypervisor';
 import {
   isOffline,
   type MigrationKey,
@@ -28,8 +34,8 @@ export interface AcceptedPerform {
   /** Null when it is offline: nothing streams. */
   readonly stream: CookieStream | null;
   readonly bandwidthMibPerSec: number | undefined;
-  /** Where SPICE clients go on: on the host that the cookie of Prepare names (S30). Null for any other display, and none. */
-  readonly display: SpiceServer | null;
+  /** Where the clients of the display go on: on the host that the cookie of Prepare names (S30). Null without a display. */
+  readonly display: (CookieGraphics & { readonly hostName: string }) | null;
 }
 
 /** Reads and checks the Perform of either protocol in full, before any side effect. */
@@ -53,7 +59,7 @@ export function acceptPerform(context: SourceContext, of: PerformOf, body: Perfo
     peer,
     stream: stream === undefined || of.offline ? null : { ...stream, url: streamUrl(context, peer, stream, body.uri) },
     bandwidthMibPerSec: body.bandwidthMibPerSec,
-    display: graphics?.type === 'spice' ? { hostName, ...graphics } : null,
+    display: graphics === undefined ? null : { hostName, ...graphics },
   };
 }
 

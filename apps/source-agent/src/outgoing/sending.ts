@@ -81,7 +81,8 @@ export class Sending implements Sender {
     }
     this.#transfer = this.#newTransfer();
     try {
-      await this.#transfer.start(channel, { display, tls });
+      // Only SPICE has clients that can be sent on (S44); those of VNC connect anew.
+      await this.#transfer.start(channel, { display: display?.type === 'spice' ? display : null, tls });
       const end = await this.#transfer.end;
       return end.t === 'failed' ? { ...end, carrier: await channel.whyBroken() } : end;
     } finally {

@@ -12,6 +12,8 @@ export const startProblems: ErrorCode[] = [
   'domain-running',
   'domain-elsewhere',
   'peer-unreachable',
+  'port-busy',
+  'tls-unavailable',
   'domain-busy',
   'in-doubt',
   'device-unsupported',

@@ -8,7 +8,7 @@ import {
   domainXmlDocument,
   z,
 } from '@vmferry/api';
-import { formatDomain } from '@vmferry/domain';
+import { formatDomain, formatForReaders } from '@vmferry/domain';
 import type { ErrorCode } from '@vmferry/errors';
 import { defineRoute, type Route } from '@vmferry/service';
 import type { Adoption } from '../domains/adoption.js';
@@ -87,8 +87,18 @@ export function domainReadRoutes(domains: Domains): Route[] {
     defineRoute({
       method: 'get',
       path: '/v1/domains/:domain/xml',
-      summary: 'The live definition of an active domain, or the configuration.',
+      summary: 'The live definition of an active domain, or the configuration; without the passwords of its display.',
       permission: 'read',
+      params,
+      reply: { status: 200, schema: domainXmlDocument },
+      problems: ['domain-not-found'],
+      handler: (ctx) => ({ body: { xml: formatForReaders(domains.of(ctx.params.domain).definition) } }),
+    }),
+    defineRoute({
+      method: 'get',
+      path: '/v1/domains/:domain/secure-xml',
+      summary: 'The same with the passwords, for whoever may set them.',
+      permission: 'operate',
       params,
       reply: { status: 200, schema: domainXmlDocument },
       problems: ['domain-not-found'],

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { unplaceDisplay } from '@vmferry/domain';
 import { expect, test } from 'vitest';
 import { commandLine } from './command-line.js';
 import {
@@ -62,7 +63,6 @@ test.each<[string, Scenario, string, string, string]>([
   ['kqemu', 'boot-sector', "type='qemu'", "type='kqemu'", 'kqemu'],
   ['a foreign emulator', 'boot-sector', '<devices>', '<devices><emulator>/opt/evil</emulator>', '/opt/evil'],
   ['host-model', 'kvm', "mode='custom' match='exact'", "mode='host-model'", 'host-model'],
-  ['spice without a port', 'spice-qxl', "port='5931'", "port='-1'", 'spice'],
   ['spice with tls', 'spice-qxl', "port='5931'", "port='5931' tlsPort='5932'", 'tlsPort'],
   ['a read-only ide disk', 'pc-ide', "<target dev='hda' bus='ide'/>", "<target dev='hda' bus='ide'/><readonly/>", 'hda'],
   [
@@ -156,4 +156,31 @@ test('taps are inherited in their order, those of QEMU itself take no descriptor
   const many = Array.from({ length: 33 }, (_, position) => ({ ...tap, position }));
   const crowded = { ...definition, devices: many } as unknown as typeof definition;
   expect(() => commandLine(crowded, fixedOptions)).toThrow(expect.objectContaining({ code: 'hypervisor-unsupported' }));
+});
+
+test('a display of which no port was chosen is a defect of who starts it', () => {
+  const definition = unplaceDisplay(ready(scenarioXml('full-q35', '/srv'), fixedAliases));
+  expect(() => commandLine(definition, fixedOptions)).toThrow(expect.objectContaining({ code: 'internal' }));
+});
+
+test('S45: a SPICE display with TLS is given the folder of the certificates, alone or beside its plain port', () => {
+  const o = { spiceTlsDir: '/etc/pki/a,b' };
+  const both = changed('spice-qxl', "port='5931'", "port='5931' tlsPort='5932'");
+  expect(valuesOf(argvOf(both, o), '-spice')).toEqual([
+    'port=5931,tls-port=5932,x509-dir=/etc/pki/a,,b,addr=127.0.0.1,disable-ticketing=on,seamless-migration=on',
+  ]);
+  const alone = changed('spice-qxl', "port='5931'", "tlsPort='5932'");
+  expect(valuesOf(argvOf(alone, o), '-spice')).toEqual([
+    'tls-port=5932,x509-dir=/etc/pki/a,,b,addr=127.0.0.1,disable-ticketing=on,seamless-migration=on',
+  ]);
+  expect(argvOf(scenarioXml('spice-qxl', '/srv'), o)).toEqual(argvOf(scenarioXml('spice-qxl', '/srv')));
+});
+
+test.each<[Scenario, string, string, string]>([
+  ['spice-qxl', "port='5931'", '-spice', 'port=5931,addr=127.0.0.1,seamless-migration=on'],
+  ['kvm', "port='5907'", '-vnc', '[::1]:7,password=on'],
+])('the password of the display of %s is asked for, and is on no command line', (scenario, port, option, value) => {
+  const argv = argvOf(changed(scenario, port, `${port} passwd='canary'`));
+  expect(valuesOf(argv, option)).toEqual([value]);
+  expect(argv.join()).not.toContain('canary');
 });

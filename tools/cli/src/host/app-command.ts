@@ -24,6 +24,8 @@ export interface HostOptions {
   readonly tlsKey?: string;
   readonly tlsCa?: string;
   readonly migrateTlsDir?: string;
+  readonly spiceTlsDir?: string;
+  readonly displayPorts?: string;
   readonly migrationPorts?: string;
   readonly migrationAddress?: string;
   readonly insecureMigrationPorts?: true;
@@ -103,6 +105,8 @@ function agentFlags(options: HostOptions): string[] {
   return [
     ...flag('relay', urlOf('tunnel-relay', options)),
     ...flag('migrate-tls-dir', options.migrateTlsDir),
+    ...flag('spice-tls-dir', options.spiceTlsDir),
+    ...flag('display-ports', options.displayPorts),
     ...flag('emulator', options.emulator),
     ...flag('qemu-user', options.qemuUser),
     ...flag('lock-driver', options.lockDriver),

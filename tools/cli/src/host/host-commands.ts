@@ -79,7 +79,9 @@ function addMigrationPorts(up: Command): void {
 }
 
 function addQemuOptions(up: Command): void {
-  up.option('--emulator <path>', 'QEMU to run (default: qemu-system-x86_64)')
+  up.option('--spice-tls-dir <dir>', "certificates of this host's SPICE displays; readable for --qemu-user", path)
+    .option('--display-ports <first-last>', 'of displays that leave the choice to the host, autoport (default: 5900-65535)')
+    .option('--emulator <path>', 'QEMU to run (default: qemu-system-x86_64)')
     .option(
       '--network <name=where...>',
       'what a network of definitions is on this host: NAME=bridge:BRIDGE, or NAME=direct:DEVICE[:MODE] for macvtaps',

@@ -381,6 +381,8 @@ describe('the command lines of the apps', () => {
       tlsKey: '/k',
       tlsCa: '/a',
       migrateTlsDir: '/m',
+      spiceTlsDir: '/s',
+      displayPorts: '5900-5999',
       migrationPorts: '49152-49215',
       migrationAddress: '10.0.0.2',
       insecureMigrationPorts: true,

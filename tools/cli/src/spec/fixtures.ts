@@ -19,6 +19,7 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
     guest: { runningOn: 'source', detail: '' },
     source: { agent: 'http://127.0.0.1:7801', hostName: 'host-a', state: 'running' },
     destination: { agent: 'http://127.0.0.1:7812', hostName: 'host-b', state: 'incoming' },
+    display: null,
     outcome: null,
     parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 300, parallelConnections: null },
     progress: {
@@ -107,6 +108,7 @@ export const domainOf = (changes: Partial<DomainResource> = {}): DomainResource 
   memoryKib: 81_920,
   vcpus: 1,
   pid: 4_711,
+  display: null,
   job: null,
   migrationId: null,
   autodestroy: false,

@@ -26,6 +26,8 @@ export interface WorldOptions {
   readonly linuxFilledMib?: number;
   /** The Linux guest has this `<interface>` with this address. */
   readonly network?: { readonly interfaceXml: string; readonly address: string };
+  /** Devices that the guest has besides, as XML. */
+  readonly devices?: string;
   /** The disk has a file system of its own, which can be filled; only where `canMount`. */
   readonly smallDisk?: boolean;
   /** The certificates of each host's apps; with them its relay speaks TLS. */
@@ -34,9 +36,19 @@ export interface WorldOptions {
   readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
 
-type HostExtras = Pick<
-  HostOptions,
-  'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'etcd' | 'network'
+type HostExtras = Partial<
+  Pick<
+    HostOptions,
+    | 'name'
+    | 'migrateTlsDir'
+    | 'spiceTlsDir'
+    | 'displayPorts'
+    | 'migrationPorts'
+    | 'insecureMigrationPorts'
+    | 'lockDriver'
+    | 'etcd'
+    | 'network'
+  >
 >;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
@@ -79,7 +91,7 @@ export class World {
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open({ protocols, linuxFilledMib, network, certificates, ...o }: WorldOptions = {}): Promise<World> {
+  static async open({ protocols, linuxFilledMib, network, certificates, devices = '', ...o }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -97,7 +109,8 @@ export class World {
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
     const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib, network);
-    const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
+    const own = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
+    const xml = own.replace('</devices>', `${devices}</devices>`);
     const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml, smallDisk }, ticks);
     try {
       await Promise.all([world.a.start(), world.b.start()]);
