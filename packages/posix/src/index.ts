@@ -1,3 +1,4 @@
+export { getAttribute, removeAttribute, setAttribute } from './attributes.js';
 export {
   closeFd,
   duplicateFd,
@@ -12,6 +13,7 @@ export {
 export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from './errno.js';
 export { tcpSilentMsOf } from './foreign-sockets.js';
 export { descriptorOf, detachSocket, takeHandle } from './handles.js';
+export { withReadable } from './labelable.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, giveSocket, type Owner } from './ownership.js';
 export { receiveFd, sendWithFd } from './pass-fd.js';
