@@ -34,6 +34,8 @@ describe('the options of an agent', () => {
     ['--retry-ms', '9'],
     ['--retry-ms', 'x'],
     ['--lock-driver', 'sanlock'],
+    ['--security-driver', 'selinux,dac'],
+    ['--security-driver', 'none,selinux'],
     ['--log-level', 'loud'],
   ])('refuse %s %s', (flag, value) => {
     expect(() => parse([...required, flag, value])).toThrow();

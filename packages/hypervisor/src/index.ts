@@ -1,12 +1,13 @@
 export { type CommandLineOptions, commandLine } from './command-line/command-line.js';
 export { measureDirtyRate } from './dirty-rate.js';
-export { type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
+export { type ExecLabel, type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
 export { logTail } from './log-tail.js';
 export {
   bandwidthBytesPerSecMax,
   cancelDeadlineMsDefault,
   cancelMigration,
   enableMigrationCapabilities,
+  type HandedFd,
   incomingFromFd,
   incomingFromPort,
   incomingFromSocket,

@@ -1,4 +1,4 @@
-import { constants, fstatSync, type Stats } from 'node:fs';
+import { constants, fstatSync, lstatSync, type Stats } from 'node:fs';
 import { VmferryError } from '@vmferry/errors';
 import { closeFd, openFile } from './descriptors.js';
 
@@ -13,6 +13,9 @@ export const O_PATH = 0o10_000_000;
 export function withLabelable<T>(path: string, act: (fd: number, stats: Stats) => T): T {
   const fd = openFile(path, O_PATH | constants.O_NOFOLLOW, 0);
   try {
+    refuseUnlessLabelable(path, fstatSync(fd));
+    refuseUnlessNamed(path, fd);
+    // The last look before the change is the one that is told.
     const stats = fstatSync(fd);
     refuseUnlessLabelable(path, stats);
     return act(fd, stats);
@@ -38,6 +41,15 @@ function refuseUnlessLabelable(path: string, stats: Stats): void {
   if (!stats.isFile() && !stats.isBlockDevice()) throw labelRefusal(path, 'is neither a regular file nor a block device');
   if (stats.isFile() && stats.nlink !== 1)
     throw labelRefusal(path, `has ${stats.nlink} names; a file with a second name may be any file`);
+}
+
+/**
+ * A second name that was taken away after the open leaves a file with one name, which is somebody else's: so it is asked between two looks whether the path
+ * is a name of it still.
+ */
+function refuseUnlessNamed(path: string, fd: number): void {
+  const [opened, named] = [fstatSync(fd), lstatSync(path, { throwIfNoEntry: false })];
+  if (named?.dev !== opened.dev || named.ino !== opened.ino) throw labelRefusal(path, 'was exchanged for another file meanwhile');
 }
 
 export function labelRefusal(path: string, why: string): VmferryError {

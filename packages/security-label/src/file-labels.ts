@@ -7,8 +7,8 @@ export interface FileLabelling<Label> {
   readonly what: string;
   /** As the file has it now; null for a file that is gone. */
   current(path: string): Promise<{ readonly label: Label } | null>;
-  /** By one descriptor, never by path twice: the label that the file had. With `from` it is changed only when it has that one. */
-  change(path: string, to: Label, o?: { readonly from: Label }): Label;
+  /** Changes a file that has the label `from`, by one descriptor, never by path twice: the label that it had, whether it was changed or not. */
+  change(path: string, to: Label, o: { readonly from: Label }): Label;
   same(a: Label, b: Label): boolean;
 }
 
@@ -39,27 +39,27 @@ export class FileLabels<Label> {
     const before = (await this.#memory.read(uuid)) ?? { files: [] };
     const others = await this.ofOthers(uuid);
     const added: RememberedFile<Label>[] = [];
-    /** What has to be found on a file when it is changed; a file that is labelled already may have either. */
-    const expected = new Map<string, Label>();
+    /** What has to be found on a file when it is changed: another label says that it is another file. */
+    const seen = new Map<string, { readonly label: Label }>();
     for (const { path, label } of files) {
-      if (before.files.some((file) => file.path === path)) continue;
-      const ofOther = others.get(path);
       const now = await this.#labelling.current(path);
       if (now === null) throw this.#failed(path, 'there is no such file');
-      if (ofOther === undefined) expected.set(path, now.label);
+      seen.set(path, now);
+      if (before.files.some((file) => file.path === path)) continue;
+      const ofOther = others.get(path);
       // As of a guest that comes from another host: there is nothing to give back here.
       if (ofOther === undefined && this.#labelling.same(now.label, label)) continue;
       added.push({ path, before: ofOther === undefined ? now.label : ofOther.before });
     }
     if (added.length > 0) await this.#memory.write(uuid, { files: [...before.files, ...added] });
-    await this.#changeAll(uuid, files, expected, before);
+    await this.#changeAll(uuid, files, seen, before);
     return added.map(({ path }) => path);
   }
 
   async #changeAll(
     uuid: string,
     files: readonly ToLabel<Label>[],
-    expected: ReadonlyMap<string, Label>,
+    seen: ReadonlyMap<string, { readonly label: Label }>,
     before: RememberedFiles<Label>,
   ): Promise<void> {
     const changed: (ToLabel<Label> & { readonly had: Label })[] = [];
@@ -67,11 +67,11 @@ export class FileLabels<Label> {
     try {
       for (const { path, label } of files) {
         at = path;
-        const had = this.#labelling.change(path, label);
-        changed.push({ path, label, had });
-        const wanted = expected.get(path);
-        if (wanted !== undefined && !this.#labelling.same(wanted, had))
+        const { label: from } = seen.get(path) ?? { label };
+        const had = this.#labelling.change(path, label, { from });
+        if (!this.#labelling.same(from, had))
           throw this.#failed(path, `its ${this.#labelling.what} was changed, or it was exchanged for another file, meanwhile`);
+        changed.push({ path, label, had });
       }
     } catch (thrown) {
       const error = this.#failed(at, thrown);

@@ -3,14 +3,13 @@ export { openAppArmor } from './apparmor/kernel.js';
 export { DacLabels, type DacOptions, parseRememberedOwners } from './dac.js';
 export type { Documents, RememberedFiles } from './documents.js';
 export { labelledDomain } from './labelled-domain.js';
+export { checkModels } from './models.js';
 export { noLabels } from './none.js';
 export { checkReach } from './reach.js';
 export type {
-  ExecLabel,
   GuestLabel,
   LabelledDomain,
   SecurityDriver,
-  SecurityModel,
   SocketMaker,
 } from './security-driver.js';
 export { openSelinux } from './selinux/kernel.js';

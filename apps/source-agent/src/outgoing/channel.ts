@@ -20,7 +20,7 @@ const openDeadlineMs = 10_000;
  * port that QEMU listens on there.
  */
 export async function openChannel(context: SourceContext, guest: Guest, to: ChannelTo): Promise<OutgoingChannel> {
-  return to.transport === 'tunnelled' ? openTunnel(context, guest, to) : single(await openDirect(context, to));
+  return to.transport === 'tunnelled' ? openTunnel(context, guest, to) : single(await openDirect(context, to), guest);
 }
 
 async function openDirect(context: SourceContext, { migrationId, stream: { url, ticket } }: ChannelTo): Promise<Channel> {
@@ -64,6 +64,9 @@ async function openTunnel(
     throw new VmferryError('peer-nonsense', `The tunnel relay made stream ${stream.id} without its sockets.`);
   }
   const [socket = ''] = sockets;
-  if (channels === undefined) return single(await connectLocalStream(socket, clock, openDeadlineMs));
+  if (channels === undefined) {
+    const makeSocket = await guest.socketMaker('guest');
+    return single(await connectLocalStream(socket, { clock, deadlineMs: openDeadlineMs, makeSocket }), guest);
+  }
   return ParallelChannel.open(context, guest, sockets);
 }

@@ -1,4 +1,4 @@
-import type { Channel } from '@vmferry/guest';
+import type { Channel, Guest } from '@vmferry/guest';
 import { migrateToFd } from '@vmferry/hypervisor';
 import type { QmpClient } from '@vmferry/qmp';
 
@@ -17,10 +17,10 @@ export interface OutgoingChannel {
 }
 
 /** One connection, which QEMU gets by descriptor. */
-export function single(channel: Channel): OutgoingChannel {
+export function single(channel: Channel, guest: Pick<Guest, 'handed'>): OutgoingChannel {
   return {
     channels: null,
-    migrate: (qmp) => migrateToFd(qmp, channel.fd, descriptorName),
+    migrate: (qmp) => migrateToFd(qmp, guest.handed(channel, descriptorName)),
     shut: () => channel.shut(),
     release: () => channel.release(),
   };

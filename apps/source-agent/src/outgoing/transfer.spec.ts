@@ -45,7 +45,7 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     closeFd(theirs);
   });
   const end = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
-  const channel = single(end);
+  const channel = single(end, { handed: ({ fd }, name) => ({ fd, name, label: () => Promise.resolve() }) });
   const progress: MigrationProgress[] = [];
   const overdue: Overdue[] = [];
   const made = new Transfer({

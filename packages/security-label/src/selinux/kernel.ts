@@ -72,16 +72,16 @@ export const fileContexts: Pick<SelinuxKernel, 'fileContext' | 'setFileContext'>
   },
 };
 
-/** Sets the context of a file through one descriptor and returns the one it had; with `from` only when it has that one. */
+/** Sets the context of a file through one descriptor and returns the one it had; it is changed only when that is `from`. */
 export function changeFileContext(
   kernel: Pick<SelinuxKernel, 'fileContext' | 'setFileContext'>,
   path: string,
   to: string | null,
-  o: { readonly from?: string | null } = {},
+  o: { readonly from: string | null },
 ): string | null {
   return withReadable(path, (fd) => {
     const had = kernel.fileContext(fd);
-    if ((o.from === undefined || o.from === had) && had !== to) kernel.setFileContext(fd, to);
+    if (had === o.from && had !== to) kernel.setFileContext(fd, to);
     return had;
   });
 }

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { guest, SpecDocuments } from '../spec-helper.js';
 import { parseContext } from './context.js';
 import { DoubleSelinux } from './double-kernel.spec-helper.js';
-import { changeFileContext, fileContexts, withOwnFile } from './kernel.js';
+import { fileContexts, withOwnFile } from './kernel.js';
 import { parseLevelOwner, parseSelinuxLabel } from './labels.js';
 import { parseRememberedContexts, SelinuxLabels } from './selinux.js';
 
@@ -39,7 +39,7 @@ function agentOf(host: ReturnType<typeof hostDocuments>): SelinuxLabels {
 function file(name: string, context: string | null = 'system_u:object_r:virt_var_lib_t:s0'): string {
   const path = join(folder, name);
   writeFileSync(path, '');
-  changeFileContext(fileContexts, path, context);
+  withOwnFile(path, (fd) => fileContexts.setFileContext(fd, context));
   return path;
 }
 
@@ -166,7 +166,7 @@ describe.runIf(process.getuid?.() === 0)('selinux', () => {
       await agentOf(documents).restoreAll(domain, { migrated: false });
       expect([contextOf(disk), contextOf(bare)]).toEqual(['system_u:object_r:virt_var_lib_t:s0', null]);
       expect(heldDocuments()).toEqual([0, 0, 0]);
-      changeFileContext(fileContexts, disk, 'u:object_r:other_t:s0');
+      withOwnFile(disk, (fd) => fileContexts.setFileContext(fd, 'u:object_r:other_t:s0'));
       await labels.restoreAll(domain, { migrated: false });
       expect(contextOf(disk)).toBe('u:object_r:other_t:s0');
     });
@@ -175,7 +175,7 @@ describe.runIf(process.getuid?.() === 0)('selinux', () => {
       const [disk, gone] = [file('disk'), file('gone')];
       const domain = guest('a', { writable: [disk, gone] });
       await labels.labelAll(domain);
-      changeFileContext(fileContexts, disk, 'u:object_r:other_t:s0');
+      withOwnFile(disk, (fd) => fileContexts.setFileContext(fd, 'u:object_r:other_t:s0'));
       rmSync(gone);
       await labels.restoreAll(domain, { migrated: false });
       expect([contextOf(disk), ...heldDocuments()]).toEqual(['u:object_r:other_t:s0', 0, 0, 0]);

@@ -15,6 +15,7 @@ const packages = [
   'cpio', // its initrd
   'xz-utils', // kernel modules of Debian 13
   'openssl', // certificates of the tests
+  'apparmor', // apparmor_parser, which reads our profiles in the tests
   'etcd-server', // leases of the driver etcd, in the tests
 ];
 
