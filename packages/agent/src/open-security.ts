@@ -21,7 +21,7 @@ import {
 } from '@vmferry/security-label';
 import { type AgentOptions, parseUser, type SecurityDrivers } from './options.js';
 
-type Options = Pick<AgentOptions, 'securityDriver' | 'qemuUser' | 'imageRoot' | 'emulator'>;
+type Options = Pick<AgentOptions, 'securityDriver' | 'qemuUser' | 'imageRoot' | 'emulator' | 'migrateTlsDir'>;
 
 /** The security driver that the options name, for this host. Throws `invalid-argument` when it is not to be had here. */
 export function openSecurity(
@@ -62,12 +62,12 @@ function openDac(
 
 function openMandatory(
   driver: 'selinux' | 'apparmor',
-  { emulator }: Options,
+  { emulator = emulatorDefault, migrateTlsDir }: Options,
   documents: <T>(folder: string, parse: (value: unknown) => T) => DocumentStore<T>,
 ): SecurityDriver {
   if (driver === 'apparmor') {
     const confinements = documents('apparmor', parseConfinement);
-    return new AppArmorLabels({ kernel: openAppArmor(), confinements, emulator: emulator ?? emulatorDefault });
+    return new AppArmorLabels({ kernel: openAppArmor(), confinements, emulator, migrateTlsDir: migrateTlsDir ?? null });
   }
   return new SelinuxLabels({
     kernel: openSelinux(),

@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DocumentStore } from '@vmferry/host-state';
 import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
@@ -152,6 +162,52 @@ describe.runIf(process.getuid?.() === 0)('the labels of a start', () => {
     expect(ownerNow()).toEqual(user);
     await disposeUnstarted(host, definition, { migrated: false });
     expect([ownerNow(), held.taken, remembered()]).toEqual([owner, 0, []]);
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)('threat 14: the QEMU of a guest', () => {
+  it('threat 14: is an unprivileged user in every thread, filtered, with its own files open and no others', async () => {
+    const { host } = hostWith('nothing');
+    const guest = await start(host);
+    const { pid } = guest.status.process;
+    const threads = readdirSync(`/proc/${pid}/task`);
+    expect(threads.length).toBeGreaterThan(1);
+    for (const thread of threads) {
+      const fact = (name: string) =>
+        new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, 'm').exec(readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8'))?.[1];
+      for (const [name, id] of [
+        ['Uid', user.uid],
+        ['Gid', user.gid],
+      ] as const)
+        expect(fact(name)?.split('\t')).toEqual(Array(4).fill(`${id}`));
+      expect([fact('Groups'), fact('NoNewPrivs'), fact('Seccomp')]).toEqual(['', '1', '2']);
+      for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) expect(fact(set)).toBe('0'.repeat(16));
+    }
+    const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    const files = open.filter((path) => path.startsWith('/') && !/^\/(dev\/(null|urandom)$|memfd:)/.test(path));
+    const locks = files.filter((path) => path.startsWith(join(folder, 'state', 'locks')));
+    expect(locks, 'the live lock').toHaveLength(1);
+    const others = new Set(files.filter((path) => !locks.includes(path)));
+    expect([...others].sort()).toEqual([disk, guest.status.logPath].sort());
+    await guest.kill();
+    await guest.dispose({ migrated: false });
+  });
+
+  it('threat 14: opens no file of the host, and runs no program: it is ended before', async () => {
+    const { host } = hostWith('nothing');
+    const guest = await start(host);
+    const secret = join(folder, 'secret');
+    const proof = join(guest.status.runtimeDir, 'proof');
+    writeFileSync(secret, 'secret', { mode: 0o600 });
+    const opening = { 'driver': 'file', 'node-name': 'secret', 'filename': secret };
+    await expect(guest.qmp.executeUntyped('blockdev-add', opening)).rejects.toThrow(/Permission denied/);
+    await expect(guest.qmp.executeUntyped('migrate', { uri: `exec:touch ${proof}` })).rejects.toMatchObject({
+      code: 'guest-gone',
+    });
+    await guest.exited;
+    expect(existsSync(proof)).toBe(false);
+    await guest.dispose({ migrated: false });
+    expect(await world.leftovers()).toEqual([]);
   });
 });
 

@@ -41,7 +41,7 @@ beforeEach(() => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'apparmor-')));
   kernel = new DoubleAppArmor();
   confinements = new SpecDocuments(parseConfinement);
-  labels = new AppArmorLabels({ kernel, confinements, emulator: '/usr/bin/qemu-system-x86_64' });
+  labels = new AppArmorLabels({ kernel, confinements, emulator: '/usr/bin/qemu-system-x86_64', migrateTlsDir: null });
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -70,6 +70,14 @@ it('lets QEMU use the files of its guest, from before it starts until it has end
   await labels.restoreAll(domain);
   expect([kernel.loaded.size, confinements.texts.size]).toEqual([0, 0]);
   await labels.restoreAll(domain);
+});
+
+it('lets QEMU read the certificates of the host', async () => {
+  mkdirSync(join(folder, 'pki'));
+  const migrateTlsDir = join(folder, 'pki');
+  labels = new AppArmorLabels({ kernel, confinements, emulator: '/usr/bin/qemu-system-x86_64', migrateTlsDir });
+  await labels.labelAll(guest(uuid));
+  expect(pathRules()).toEqual([`"${folder}/pki/" r,`, `"${folder}/pki/**" r,`]);
 });
 
 it('adds a saved state and takes it away, and adds what is handed over as a descriptor (S15)', async () => {

@@ -15,7 +15,7 @@ import type {
   SocketMaker,
 } from '../security-driver.js';
 import type { AppArmorKernel } from './kernel.js';
-import { checkRulePath, type PathRule, profileName, profileText } from './profile.js';
+import { checkRulePath, type PathRule, permissions, profileName, profileText } from './profile.js';
 
 /** What a guest runs under. Of a profile that is not ours (`static`) there are no rules. */
 export interface Confinement {
@@ -28,6 +28,8 @@ export interface AppArmorOptions {
   readonly confinements: Documents<Confinement>;
   /** The host's own QEMU, for guests that name none. */
   readonly emulator: string;
+  /** QEMU's own certificates, which it reads for a migration over TLS; null when the host has none. */
+  readonly migrateTlsDir: string | null;
 }
 
 const model: SecurityModel = { model: 'apparmor', doi: '0' };
@@ -44,12 +46,14 @@ export class AppArmorLabels implements SecurityDriver {
   readonly #kernel: AppArmorKernel;
   readonly #confinements: Documents<Confinement>;
   readonly #emulator: string;
+  readonly #migrateTlsDir: string | null;
   readonly #turns = new Turns();
 
-  constructor({ kernel, confinements, emulator }: AppArmorOptions) {
+  constructor({ kernel, confinements, emulator, migrateTlsDir }: AppArmorOptions) {
     this.#kernel = kernel;
     this.#confinements = confinements;
     this.#emulator = emulator;
+    this.#migrateTlsDir = migrateTlsDir;
   }
 
   async faults(domain: LabelledDomain): Promise<readonly VmferryError[]> {
@@ -145,6 +149,7 @@ export class AppArmorLabels implements SecurityDriver {
     const wanted = [
       { path: await realpath(emulator ?? this.#emulator), access: 'execute' as const },
       ...(await rules(readable, 'read')),
+      ...(await rules(this.#migrateTlsDir === null ? [] : [this.#migrateTlsDir], 'read-folder')),
       ...(await rules([...writable, ...created, ...connected], 'write')),
     ];
     await this.#load(uuid, wanted);
@@ -205,7 +210,7 @@ export function parseConfinement(value: unknown): Confinement {
 function parseRule(rule: unknown): PathRule {
   if (typeof rule !== 'object' || rule === null || !('path' in rule) || !('access' in rule)) throw new Error('a rule is none');
   const { path, access } = rule;
-  const known = (['read', 'write', 'execute', 'folder'] as const).find((each) => each === access);
+  const known = (Object.keys(permissions) as PathRule['access'][]).find((each) => each === access);
   if (typeof path !== 'string' || known === undefined) throw new Error('a rule is none');
   checkRulePath(path);
   return { path, access: known };

@@ -1,13 +1,13 @@
 import { isAbsolute, normalize } from 'node:path';
 import { VmferryError } from '@vmferry/errors';
 
-/** What QEMU may do with one path; `folder`: with all that is in it. */
+/** What QEMU may do with one path; `folder` and `read-folder`: with all that is in it. */
 export interface PathRule {
   readonly path: string;
-  readonly access: 'read' | 'write' | 'execute' | 'folder';
+  readonly access: keyof typeof permissions;
 }
 
-const permissions = { read: 'r', write: 'rwk', execute: 'mr', folder: 'rwk' } as const;
+export const permissions = { 'read': 'r', 'write': 'rwk', 'execute': 'mr', 'folder': 'rwk', 'read-folder': 'r' } as const;
 
 /** Of QEMU on a Debian, whatever its guest: firmware, modules, what it asks of the kernel. Nothing of it is written. */
 const ofQemu = [
@@ -49,7 +49,7 @@ export function profileText(name: string, rules: readonly PathRule[]): string {
   const ofGuest = rules.flatMap(({ path, access }) => {
     checkRulePath(path);
     const rule = (text: string) => `"${text}" ${permissions[access]}`;
-    return access === 'folder' ? [rule(`${path}/`), rule(`${path}/**`)] : [rule(path)];
+    return access === 'folder' || access === 'read-folder' ? [rule(`${path}/`), rule(`${path}/**`)] : [rule(path)];
   });
   const lines = ['include <abstractions/base>', ...[...ofProcess, ...ofQemu, ...ofGuest].map((rule) => `${rule},`)];
   return [

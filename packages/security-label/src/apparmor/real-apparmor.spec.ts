@@ -24,6 +24,7 @@ describe.runIf(hasAppArmorParser())('with the apparmor_parser of this machine', 
       { path: '/images/ümläut (1) & more;=+~!', access: 'write' },
       { path: '/boot/vmlinuz', access: 'read' },
       { path: '/run/vmferry/a', access: 'folder' },
+      { path: '/etc/pki/qemu', access: 'read-folder' },
     ] as const;
     await runParser(onlyParse, profileText(profileName(uuid), rules));
     await expect(runParser(onlyParse, 'profile x { nonsense }')).rejects.toMatchObject({
@@ -40,7 +41,12 @@ it.runIf(!hasAppArmor())('a host without AppArmor does not take the driver', () 
 describe.runIf(hasAppArmor() && hasAppArmorParser() && process.getuid?.() === 0)('with the AppArmor of this machine', () => {
   it('loads a profile, under which a program is executed, and unloads it', async () => {
     const kernel = openAppArmor();
-    const labels = new AppArmorLabels({ kernel, confinements: new SpecDocuments(parseConfinement), emulator: '/bin/cat' });
+    const labels = new AppArmorLabels({
+      kernel,
+      confinements: new SpecDocuments(parseConfinement),
+      emulator: '/bin/cat',
+      migrateTlsDir: null,
+    });
     await labels.labelAll(guest(uuid));
     expect(kernel.isLoaded(profileName(uuid))).toBe(true);
     const [{ attribute, text } = { attribute: '', text: '' }] = await labels.execLabels({ uuid });
