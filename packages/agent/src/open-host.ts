@@ -2,18 +2,18 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Auditor, openAudit } from '@vmferry/audit';
 import { Displays, type GuestHost, type Owner } from '@vmferry/guest';
-import { type AgentLock, type AppName, DocumentStore, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
+import { type AgentLock, type AppName, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
 import { HostInterfaces, ipLinks, noPortProfiles, parseNetworks } from '@vmferry/network';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
-import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
 import { checkRuntimeDir, type Log } from '@vmferry/service';
 import { CapabilityCache } from './capability-cache.js';
 import { EventLog } from './events/event-log.js';
 import { LifecycleEvents } from './events/lifecycle-events.js';
 import { MigrateTls } from './migrate-tls.js';
 import { openLocks } from './open-locks.js';
-import { type AgentOptions, parseUser } from './options.js';
+import { openSecurity } from './open-security.js';
+import type { AgentOptions } from './options.js';
 import { spiceTls } from './spice-tls.js';
 
 /** A host as one of its agents has opened it. */
@@ -108,15 +108,4 @@ export async function openHost(
       lock.release();
     },
   };
-}
-
-function openSecurity(
-  options: AgentOptions,
-  { folders }: HostState,
-  report: ConstructorParameters<typeof DocumentStore>[0]['report'],
-): SecurityDriver {
-  const user = parseUser(options.qemuUser);
-  if (options.securityDriver === 'none' || user === null) return noLabels;
-  const memory = new DocumentStore({ dir: folders.labels, suffix: '.json', parse: parseRememberedOwners, version: 1, report });
-  return new DacLabels({ user, memory, imageRoots: options.imageRoot });
 }

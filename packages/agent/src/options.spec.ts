@@ -37,6 +37,8 @@ describe('the options of an agent', () => {
     ['--retry-ms', '9'],
     ['--retry-ms', 'x'],
     ['--lock-driver', 'sanlock'],
+    ['--security-driver', 'selinux,dac'],
+    ['--security-driver', 'none,selinux'],
     ['--log-level', 'loud'],
     ['--audit-sink', 'file'],
     ['--audit-sink', 'kernel,'],

@@ -7,6 +7,10 @@ import type { PortRange } from '@vmferry/guest';
 import { exitUsage, type LogLevel, logLevels } from '@vmferry/service';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
+/** Those of `--security-driver`: one, or the owners of files and beside them what the kernel confines a process by. */
+const securityDrivers = ['dac', 'none', 'selinux', 'apparmor', 'dac,selinux', 'dac,apparmor'] as const;
+export type SecurityDrivers = (typeof securityDrivers)[number];
+
 /** The options that both agents take. Durations are in the unit that the name ends with. */
 export interface AgentOptions {
   readonly stateDir: string;
@@ -35,7 +39,7 @@ export interface AgentOptions {
   readonly etcdCert?: string;
   readonly etcdKey?: string;
   readonly etcdCa?: string;
-  readonly securityDriver: 'dac' | 'none';
+  readonly securityDriver: SecurityDrivers;
   readonly auditSink: AuditCopyName[];
   readonly sessionTtlSeconds: number;
   readonly retryMs: number;
@@ -99,8 +103,8 @@ export function agentCommand(name: string, description: string): Command {
     .addOption(option('--etcd-key <file>', 'the key of --etcd-cert'))
     .addOption(option('--etcd-ca <file>', 'who signs the certificates of the etcd'))
     .addOption(
-      option('--security-driver <driver>', "who labels QEMU's files")
-        .choices(['dac', 'none'])
+      option('--security-driver <drivers>', 'who labels QEMU and its files; one, or dac and one beside it')
+        .choices([...securityDrivers])
         .default(isRoot ? 'dac' : 'none'),
     )
     .addOption(

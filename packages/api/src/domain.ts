@@ -26,6 +26,11 @@ export const displayPlace = z
   .openapi('Display');
 export type DisplayPlace = z.infer<typeof displayPlace>;
 
+/** As `virsh dominfo` shows it, with the label of what the guest writes where files have one. */
+const guestLabel = z
+  .object({ model: z.string(), doi: z.string(), label: z.string(), imageLabel: z.string().optional() })
+  .openapi('GuestLabel');
+
 export const domainResource = z
   .object({
     uuid,
@@ -47,6 +52,8 @@ export const domainResource = z
     autodestroy: z.boolean(),
     /** What was done to it around this agent: an administrator's monitor commands, a start by something else. */
     tainted: z.array(z.enum(['custom-monitor', 'external-launch'])),
+    /** The labels that keep the guest from the others, by the security drivers of the host; none of a guest that does not run. */
+    labels: z.array(guestLabel),
     /** Something a person should read: a lease that was lost, an adoption that waits. */
     warning: z.string().nullable(),
   })

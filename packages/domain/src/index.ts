@@ -61,4 +61,5 @@ export { type MachineFamily, machineFamily } from './machine.js';
 export { type ParseOptions, parseDomain } from './parse.js';
 export { checkSupported, displayListenOf, graphicsOf, serialPortsOf } from './questions.js';
 export { driveAddressOf } from './read-disk.js';
+export type { SecLabel } from './read-seclabels.js';
 export { type DomainState, parseState, reasonNumber, type StateWithReason, stateNumber } from './states.js';

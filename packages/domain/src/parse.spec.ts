@@ -36,6 +36,7 @@ describe('parseDomain', () => {
       onReboot: 'restart',
       onCrash: 'destroy',
       clock: { offset: 'utc', timers: [] },
+      secLabels: [],
       unsupported: [],
       devices: [
         { t: 'disk', position: 0, bus: 'virtio', source: '/guests/sector.img', format: 'raw', readonly: false, shareable: true },

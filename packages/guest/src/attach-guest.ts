@@ -96,7 +96,7 @@ export async function attachGuest(host: GuestHost, { definition, process, qmp, s
     domainXml: formatDomain(definition),
   };
   if (!(await host.statuses.create(status))) throw startedAlready(definition);
-  const guest = new Guest(host, definition, status, qmp);
+  const guest = new Guest(host, definition, status, qmp, []);
   try {
     await giveLiveLock(host, definition.uuid, qmp);
     await host.locks.register(definition.uuid, process.pid, resourcesOf(definition.uuid));

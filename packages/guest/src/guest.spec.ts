@@ -120,6 +120,44 @@ it('starts QEMU paused, with its status on disk and a monitor for each agent', a
   expect(await world.leftovers()).toEqual([]);
 });
 
+it('S51: what QEMU is handed for a migration gets the label of its streams, and its sockets are made with theirs', async () => {
+  const calls: string[] = [];
+  const security: SecurityDriver = {
+    ...noLabels,
+    labelsOf: () => Promise.resolve([{ model: 'spec', doi: '0', label: 'of-guest' }]),
+    labelStreamFd: (domain, fd) => Promise.resolve(void calls.push(`stream ${domain.uuid} ${fd}`)),
+    socketMaker: (domain, whose) =>
+      Promise.resolve((make) => {
+        calls.push(`${whose} ${domain.uuid}`);
+        return make();
+      }),
+  };
+  const guest = await started({ host: { ...world.host, security } });
+  expect(guest.labels).toEqual([{ model: 'spec', doi: '0', label: 'of-guest' }]);
+  expect(new Set(calls), 'its monitor').toEqual(new Set([`agent ${uuid}`]));
+  calls.length = 0;
+  const { fd, name, label } = guest.handed({ fd: 17 }, 'vmferry-spec');
+  await label(fd);
+  (await guest.socketMaker('guest'))(() => undefined);
+  expect([name, ...calls]).toEqual(['vmferry-spec', `stream ${uuid} 17`, `guest ${uuid}`]);
+  await ended(guest);
+});
+
+it('after a restart the label of a guest that runs is its own again, and is told', async () => {
+  const guest = await started();
+  guest.qmp.close();
+  const reserved: unknown[] = [];
+  const security: SecurityDriver = {
+    ...noLabels,
+    reserve: (domain, pid) => Promise.resolve(void reserved.push(domain.uuid, pid)),
+    labelsOf: () => Promise.resolve([{ model: 'spec', doi: '0', label: 'of-guest' }]),
+  };
+  const again = await findGuest({ ...world.host, security }, guest.status);
+  expect([...reserved, again?.labels[0]?.label]).toEqual([uuid, guest.status.process.pid, 'of-guest']);
+  await again?.kill();
+  await again?.dispose({ migrated: false });
+});
+
 it('refuses to give back what a living guest holds', async () => {
   const guest = await started();
   await expect(guest.dispose({ migrated: false })).rejects.toMatchObject({ code: 'internal' });

@@ -1,4 +1,5 @@
-import { chown, mkdir, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { checkSupported, type DomainDefinition, formatDomain, graphicsOf, type StateWithReason, tapsOf } from '@vmferry/domain';
 import { Findings, VmferryError } from '@vmferry/errors';
@@ -12,8 +13,8 @@ import {
   type ProcessIdentity,
   setDisplayPassword,
 } from '@vmferry/hypervisor';
-import { checkUnixSocketPath, closeFd } from '@vmferry/posix';
-import { labelledDomain } from '@vmferry/security-label';
+import { checkUnixSocketPath, closeFd, openFile } from '@vmferry/posix';
+import { checkModels, labelledDomain } from '@vmferry/security-label';
 import { connectMonitor } from './connect-monitor.js';
 import type { PlacedDisplay } from './displays.js';
 import { Guest } from './guest.js';
@@ -33,8 +34,8 @@ export interface StartGuest {
 
 /** What this very start has made, and so may undo. */
 interface Made {
-  /** Files that were not the guest's before. */
-  labelled: readonly string[];
+  /** Files that were not the guest's before; null until the guest has its label. */
+  labelled: readonly string[] | null;
   /** The devices of its interfaces. */
   connected: boolean;
   /** The status document, once it is on disk. */
@@ -44,7 +45,7 @@ interface Made {
 
 /**
  * Starts the QEMU of a guest, paused. In order: the live lock, so that neither of the host's agents touches what the other is about to start;
- * labels; what its interfaces are connected to, which a guest that comes in is not online with yet; the process behind its handshake with the status
+ * its label and those of its files; what its interfaces are connected to, which a guest that comes in is not online with yet; the process behind its handshake with the status
  * document journalled before exec; the monitor, and through it the password of the display. When a later part fails, what this start has made is undone and
  * nothing else; the error of that part is thrown. Throws `lease-busy` when the guest is being started, or runs, already.
  */
@@ -70,10 +71,13 @@ async function startLocked(
 ): Promise<Guest> {
   const { definition } = o.placed;
   const graphics = graphicsOf(definition);
-  const made: Made = { labelled: [], connected: false, status: null, process: null };
+  const made: Made = { labelled: null, connected: false, status: null, process: null };
   try {
-    await makeFolders(host, paths);
-    made.labelled = await host.security.labelAll(labelledDomain(definition));
+    await makeFolders(paths);
+    const domain = labelledDomain(definition);
+    made.labelled = await host.security.labelAll(domain);
+    await host.security.labelOwn(domain, { folder: paths.runtimeDir, log: paths.logPath });
+    if (liveLock !== null) await host.security.labelImageFd(domain, liveLock);
     await host.faults('D4');
     const status = await spawnConnected(host, o, argv, paths, liveLock, made);
     await host.locks.register(definition.uuid, status.process.pid, resourcesOf(definition.uuid));
@@ -82,7 +86,7 @@ async function startLocked(
     if (graphics !== undefined) await setDisplayPassword(qmp, graphics);
     await host.faults('D7');
     if (!o.incoming) await host.network.goOnline(definition);
-    return new Guest(host, definition, status, qmp);
+    return new Guest(host, definition, status, qmp, await host.security.labelsOf(definition));
   } catch (thrown) {
     throw await undo(host, o, paths, made, thrown);
   }
@@ -115,6 +119,7 @@ async function plan(
   incoming: boolean,
 ): Promise<{ readonly argv: readonly string[]; readonly paths: GuestPaths }> {
   checkSupported(definition);
+  checkModels(labelledDomain(definition), host.security.models);
   const capabilities = await host.capabilities(definition);
   const paths = pathsOf(host, definition.uuid);
   const { monitors, runtimeDir } = paths;
@@ -184,12 +189,12 @@ export function pathsOf(host: GuestHost, uuid: string): GuestPaths {
   return { runtimeDir, logPath: join(host.logDir(uuid), 'qemu.log'), monitors };
 }
 
-/** QEMU makes its sockets itself, so the folder is its user's; nobody else may look in (threats, row 11). */
-async function makeFolders(host: GuestHost, { runtimeDir, logPath }: GuestPaths): Promise<void> {
+/** QEMU makes its sockets itself, so the folder becomes its user's (`labelOwn`); nobody else may look in (threats, row 11). */
+async function makeFolders({ runtimeDir, logPath }: GuestPaths): Promise<void> {
   await mkdir(dirname(logPath), { recursive: true, mode: 0o700 });
   await rm(runtimeDir, { recursive: true, force: true });
   await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
-  if (host.qemuUser !== null) await chown(runtimeDir, host.qemuUser.uid, host.qemuUser.gid);
+  closeFd(openFile(logPath, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600));
 }
 
 /** QEMU holds the devices of its interfaces by their descriptors; here they are closed, whatever has come of it. */
@@ -224,6 +229,7 @@ async function spawn(
     logPath: paths.logPath,
     inheritFds,
     ...(host.qemuUser === null ? {} : { user: host.qemuUser }),
+    execLabels: await host.security.execLabels(o.placed.definition),
     faults: host.faults,
     beforeExec: async (identity) => {
       const status = statusOf(host, o, paths, identity);
@@ -279,7 +285,10 @@ async function giveBack(host: GuestHost, { placed, incoming }: StartGuest, paths
   // Without a live lock (no lock driver) another start can have come first: then folder and labels are that guest's.
   if (made.status === null && (await host.statuses.read(definition.uuid)) !== null) return;
   const domain = labelledDomain(definition);
-  if (!incoming) for (const path of made.labelled) await host.security.restorePath(domain, path);
+  if (made.labelled !== null) {
+    if (!incoming) for (const path of made.labelled) await host.security.restorePath(domain, path);
+    await host.security.release(domain);
+  }
   if (made.connected) await host.network.remove(definition);
   await rm(paths.runtimeDir, { recursive: true, force: true });
   if (made.status !== null) await host.statuses.remove(definition.uuid);

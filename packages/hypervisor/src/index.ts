@@ -1,13 +1,14 @@
 export { type CommandLineOptions, commandLine } from './command-line/command-line.js';
 export { measureDirtyRate } from './dirty-rate.js';
 export { displayPortsOf, relocateSpiceClients, type SpiceServer, setDisplayPassword, spiceClientsMoved } from './display.js';
-export { type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
+export { type ExecLabel, type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
 export { logTail } from './log-tail.js';
 export {
   bandwidthBytesPerSecMax,
   cancelDeadlineMsDefault,
   cancelMigration,
   enableMigrationCapabilities,
+  type HandedFd,
   incomingFromFd,
   incomingFromPort,
   incomingFromSocket,

@@ -13,11 +13,19 @@ export interface LaunchOptions {
   readonly logPath: string;
   /** Whom QEMU runs as; the agent must be root then. Absent: whom the agent runs as. */
   readonly user?: { readonly uid: number; readonly gid: number };
-  /** Descriptors that QEMU gets as 4, 5, ... in this order: those of its taps, then its live lock. They stay open here. */
+  /** What is written last before QEMU is executed, by the process that becomes QEMU: its labels. It is not executed when one is refused. */
+  readonly execLabels?: readonly ExecLabel[];
+  /** Descriptors that QEMU gets as 4, 5, ... in this order: those of its taps, its live lock, and what else it holds. They stay open here. */
   readonly inheritFds?: readonly number[];
   /** The agent journals the process here. QEMU is executed only when this resolves; when it rejects, no QEMU comes to be. */
   readonly beforeExec: (identity: ProcessIdentity) => Promise<void>;
   readonly faults: FaultPoints;
+}
+
+/** A file of /proc/self/attr, and the label to write there (security-label's drivers know both). */
+export interface ExecLabel {
+  readonly attribute: string;
+  readonly text: string;
 }
 
 export interface Exit {
@@ -42,6 +50,9 @@ const inheritedFdsMax = tapsMax + 3;
  * QEMU's unix sockets from others (threats, row 11). Every `exec` keeps the pid that the agent has journalled.
  */
 const launcherScript = 'umask 077; IFS= read -r word <&3 && [ "$word" = go ] || exit 125; exec 3<&-; exec "$@"';
+
+/** Writes pairs of attribute and label up to "--" and executes the rest. It runs as QEMU's user already, under the agent's label still. */
+const labelScript = 'while [ "$1" != -- ]; do printf %s "$2" >"$1" || exit 126; shift 2; done; shift; exec "$@"';
 
 /** All of QEMU's environment; nothing of the agent's own reaches it. */
 const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' };
@@ -91,12 +102,17 @@ function checkOptions({ argv, inheritFds = [] }: LaunchOptions): void {
   }
 }
 
-function spawnLauncher({ argv, logPath, user, inheritFds = [] }: LaunchOptions): { child: ChildProcess; goFd: number } {
+function spawnLauncher({ argv, logPath, user, inheritFds = [], execLabels = [] }: LaunchOptions): {
+  child: ChildProcess;
+  goFd: number;
+} {
   const logFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
   const logFd = openFile(logPath, logFlags, 0o600);
   const { read, write } = pipe2();
   try {
-    const words = ['-c', launcherScript, 'vmferry-launcher', 'setpriv', ...privilegeOptions(user), '--', ...argv];
+    const labelled = execLabels.length === 0 ? argv : [...labelWords(execLabels), ...argv];
+    const privileges = privilegeOptions(user, execLabels.length > 0);
+    const words = ['-c', launcherScript, 'vmferry-launcher', 'setpriv', ...privileges, '--', ...labelled];
     const stdio = ['ignore', logFd, logFd, read, ...inheritFds] as const;
     const child = spawn('/bin/sh', words, { detached: true, cwd: '/', env: environment, stdio: [...stdio] });
     // QEMU is to outlive the agent: it must not hold the agent's event loop either.
@@ -111,11 +127,20 @@ function spawnLauncher({ argv, logPath, user, inheritFds = [] }: LaunchOptions):
   }
 }
 
-/** threats, row 14: no supplementary groups, no capability that could come back, no new privileges by exec. */
-function privilegeOptions(user: LaunchOptions['user']): string[] {
-  if (user === undefined) return ['--no-new-privs'];
+function labelWords(execLabels: readonly ExecLabel[]): string[] {
+  const pairs = execLabels.flatMap(({ attribute, text }) => [attribute, text]);
+  return ['/bin/sh', '-c', labelScript, 'vmferry-launcher', ...pairs, '--'];
+}
+
+/**
+ * threats, row 14: no supplementary groups, no capability that could come back, no new privileges by exec. A process without new privileges may not change
+ * its label by exec either (SELinux): then QEMU gives them up itself, as its sandbox does before the guest runs.
+ */
+function privilegeOptions(user: LaunchOptions['user'], changesLabel: boolean): string[] {
+  const noNewPrivileges = changesLabel ? [] : ['--no-new-privs'];
+  if (user === undefined) return noNewPrivileges;
   const identity = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'];
-  return [...identity, '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'];
+  return [...identity, '--inh-caps=-all', '--bounding-set=-all', ...noNewPrivileges];
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {

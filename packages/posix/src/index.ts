@@ -1,4 +1,5 @@
 export { auditTextBytesMax, isKernelAuditOn, openAuditSocket, sendAuditMessage } from './audit-socket.js';
+export { getAttribute, removeAttribute, setAttribute } from './attributes.js';
 export { connectDatagram, sendDatagram } from './datagrams.js';
 export {
   closeFd,
@@ -14,6 +15,7 @@ export {
 export { errnoName, isErrno, type SystemCallFailure, systemCallFailure } from './errno.js';
 export { tcpSilentMsOf } from './foreign-sockets.js';
 export { descriptorOf, detachSocket, takeHandle } from './handles.js';
+export { withReadable } from './labelable.js';
 export { flockExclusive } from './locks.js';
 export { chownByDescriptor, giveSocket, type Owner } from './ownership.js';
 export { receiveFd, sendWithFd } from './pass-fd.js';

@@ -48,6 +48,10 @@ interface Libc {
   dup3(fd: number, as: number, flags: number): number;
   flock(fd: number, operation: number): number;
   fchownat(folderFd: number, path: string, uid: number, gid: number, flags: number): number;
+  /** What is read goes into `value`; the size alone is the answer when `bytes` is 0. */
+  fgetxattr(fd: number, name: string, value: Uint8Array, bytes: number): number;
+  fsetxattr(fd: number, name: string, value: Uint8Array, bytes: number, flags: number): number;
+  fremovexattr(fd: number, name: string): number;
   splice(fdIn: number, offsetIn: null, fdOut: number, offsetOut: null, bytes: number, flags: number): number;
   poll(fds: Buffer, count: number, timeoutMs: number): number;
   eventfd(initial: number, flags: number): number;
@@ -75,6 +79,9 @@ export const libc: Libc = {
   dup3: library.func('dup3', 'int', ['int', 'int', 'int']),
   flock: library.func('flock', 'int', ['int', 'int']),
   fchownat: library.func('fchownat', 'int', ['int', 'str', 'uint32_t', 'uint32_t', 'int']),
+  fgetxattr: library.func('fgetxattr', 'intptr_t', ['int', 'str', 'void *', 'size_t']),
+  fsetxattr: library.func('fsetxattr', 'int', ['int', 'str', 'void *', 'size_t', 'int']),
+  fremovexattr: library.func('fremovexattr', 'int', ['int', 'str']),
   splice: library.func('splice', 'intptr_t', ['int', 'void *', 'int', 'void *', 'size_t', 'uint']),
   poll: library.func('poll', 'int', ['void *', 'ulong', 'int']),
   eventfd: library.func('eventfd', 'int', ['uint', 'int']),

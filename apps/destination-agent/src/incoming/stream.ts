@@ -110,7 +110,7 @@ export class IncomingStream {
     const relay = { client, ids: all.map(({ id: streamId }) => streamId) };
     if (channels !== null)
       return new IncomingStream(offer, { family: await IncomingFamily.connect(context, sockets, relayDeadlineMs), relay });
-    const channel = await connectLocalStream(sockets[0] ?? '', clock, relayDeadlineMs);
+    const channel = await connectLocalStream(sockets[0] ?? '', { clock, deadlineMs: relayDeadlineMs });
     return new IncomingStream(offer, { channel, relay });
   }
 
@@ -141,7 +141,8 @@ export class IncomingStream {
   async connect(guest: Guest, lost: (detail: string) => void): Promise<void> {
     await this.#family?.connect(guest, async (channel) => this.#judge(channel, lost));
     if (this.#taken !== null) await this.#listen(guest, this.#taken);
-    if (this.#relay !== null && this.#channel !== null) await incomingFromFd(guest.qmp, this.#channel.fd, descriptorName);
+    if (this.#relay !== null && this.#channel !== null)
+      await incomingFromFd(guest.qmp, guest.handed(this.#channel, descriptorName));
   }
 
   async #listen(guest: Guest, { ports, wish }: TakenPort): Promise<void> {
@@ -176,7 +177,7 @@ export class IncomingStream {
    */
   async attach(channel: Channel, guest: Guest, o: { readonly tls: boolean; readonly port: number }): Promise<void> {
     this.#channel = channel;
-    await incomingFromFd(guest.qmp, channel.fd, descriptorName);
+    await incomingFromFd(guest.qmp, guest.handed(channel, descriptorName));
     if (!o.tls) return;
     this.#ofQemu = { guest, port: o.port };
     channel.release();

@@ -446,6 +446,7 @@ export class Domain {
       migrationId: this.#migration?.id ?? null,
       autodestroy: this.autodestroy,
       tainted: [...(this.#guest?.status.tainted ?? [])],
+      labels: this.#guest?.alive ? [...this.#guest.labels] : [],
       warning: [this.#warning, this.#caveat, this.#doubt()].filter((words) => words !== null).join(' ') || null,
     };
   }

@@ -23,7 +23,7 @@ const openDeadlineMs = 10_000;
 export async function openChannel(context: SourceContext, guest: Guest, to: ChannelTo): Promise<OutgoingChannel> {
   return to.transport === 'tunnelled'
     ? openTunnel(context, guest, to)
-    : single(await openDirect(context, to), () => Promise.resolve(null));
+    : single(await openDirect(context, to), guest, () => Promise.resolve(null));
 }
 
 /** Ends what was opened at the relay of this host for a migration; one that is over stays listed as it ended. */
@@ -75,6 +75,9 @@ async function openTunnel(
   }
   const [socket = ''] = sockets;
   const whyBroken = () => relayWord(relay, stream.id, clock);
-  if (channels === undefined) return single(await connectLocalStream(socket, clock, openDeadlineMs), whyBroken);
+  if (channels === undefined) {
+    const makeSocket = await guest.socketMaker('guest');
+    return single(await connectLocalStream(socket, { clock, deadlineMs: openDeadlineMs, makeSocket }), guest, whyBroken);
+  }
   return ParallelChannel.open(context, guest, sockets, whyBroken);
 }

@@ -39,6 +39,10 @@ export function domainFacts(domain: DomainResource): string {
     ...(domain.display === null ? [] : [['Display', displayText(domain.display)] as const]),
     ...(domain.autodestroy ? [['Autodestroy', 'yes'] as const] : []),
     ...(domain.tainted.length === 0 ? [] : [['Tainted', domain.tainted.join(', ')] as const]),
+    ...domain.labels.map(({ model, label, imageLabel }) => {
+      const ofFiles = imageLabel === undefined || imageLabel === label ? '' : `, files ${imageLabel}`;
+      return ['Label', `${label} (${model}${ofFiles})`] as const;
+    }),
     ...(domain.warning === null ? [] : [['Warning', domain.warning] as const]),
   ]);
 }

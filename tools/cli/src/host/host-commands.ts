@@ -100,7 +100,14 @@ function addQemuOptions(up: Command): void {
     .option('--etcd-key <file>', 'the key of --etcd-cert', path)
     .option('--etcd-ca <file>', 'who signs the certificates of the etcd', path)
     .addOption(
-      new Option('--security-driver <driver>', 'how files are made accessible to QEMU (default: dac)').choices(['dac', 'none']),
+      new Option('--security-driver <drivers>', 'who labels QEMU and its files (default: dac as root, else none)').choices([
+        'dac',
+        'none',
+        'selinux',
+        'apparmor',
+        'dac,selinux',
+        'dac,apparmor',
+      ]),
     )
     .addOption(
       new Option('--audit-sink <sink...>', "where audit records go besides the files: the kernel's audit, syslog").choices([

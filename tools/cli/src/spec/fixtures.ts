@@ -113,6 +113,7 @@ export const domainOf = (changes: Partial<DomainResource> = {}): DomainResource 
   migrationId: null,
   autodestroy: false,
   tainted: [],
+  labels: [],
   warning: null,
   ...changes,
 });

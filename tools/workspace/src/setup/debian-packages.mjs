@@ -16,6 +16,7 @@ const packages = [
   'xz-utils', // kernel modules of Debian 13
   'iproute2', // network devices of guests, and namespaces of the tests
   'openssl', // certificates of the tests
+  'apparmor', // apparmor_parser, which reads our profiles in the tests
   'gir1.2-spiceclientglib-2.0', // a client of SPICE displays, in the tests
   'python3-gi', // which is a script
   ...spiceOfQemu(),
