@@ -33,7 +33,9 @@ describe('the options of an agent', () => {
     ['--session-ttl-seconds', '1.5'],
     ['--retry-ms', '9'],
     ['--retry-ms', 'x'],
-    ['--lock-driver', 'sanlock'],
+    ['--lock-driver', 'lockd'],
+    ['--sanlock-host-id', '0'],
+    ['--sanlock-host-id', '2001'],
     ['--log-level', 'loud'],
   ])('refuse %s %s', (flag, value) => {
     expect(() => parse([...required, flag, value])).toThrow();

@@ -24,7 +24,11 @@ export interface AgentOptions {
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly imageRoot: string[];
-  readonly lockDriver: 'embedded' | 'etcd' | 'none';
+  readonly lockDriver: 'embedded' | 'sanlock' | 'etcd' | 'none';
+  readonly sanlockFolder?: string;
+  readonly sanlockHostId?: number;
+  readonly sanlockRunDir?: string;
+  readonly sanlockNoWatchdog?: true;
   readonly etcd: string[];
   readonly etcdPrefix: string;
   readonly etcdCert?: string;
@@ -41,11 +45,7 @@ const qemuUserDefault = '65534:65534';
 /** A command with the options that both agents take; each is read from the environment too, as VMFERRY_ and its name. */
 export function agentCommand(name: string, description: string): Command {
   const isRoot = getuid?.() === 0;
-  const option = (flags: string, text: string) => {
-    const made = new Option(flags, text);
-    return made.env(`VMFERRY_${made.name().toUpperCase().replaceAll('-', '_')}`);
-  };
-  return new Command(name)
+  const command = new Command(name)
     .description(description)
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : exitUsage))
     .addOption(option('--state-dir <dir>', "the host's state folder, shared by its apps (required)").makeOptionMandatory())
@@ -77,28 +77,50 @@ export function agentCommand(name: string, description: string): Command {
     )
     .addOption(option('--image-root <dir...>', 'folders below which disks may lie').default(['/']))
     .addOption(
-      option('--lock-driver <driver>', 'who arbitrates the leases').choices(['embedded', 'etcd', 'none']).default('embedded'),
-    )
-    .addOption(urlsOption(option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')))
-    .addOption(option('--etcd-prefix <text>', 'what the keys in the etcd begin with').default('/vmferry/leases/'))
-    .addOption(option('--etcd-cert <file>', 'PEM; what this agent shows an etcd at https://'))
-    .addOption(option('--etcd-key <file>', 'the key of --etcd-cert'))
-    .addOption(option('--etcd-ca <file>', 'who signs the certificates of the etcd'))
-    .addOption(
       option('--security-driver <driver>', "who labels QEMU's files")
         .choices(['dac', 'none'])
         .default(isRoot ? 'dac' : 'none'),
     )
     .addOption(
-      secondsOption(option('--session-ttl-seconds <n>', 'of a control session that does not say, 1 to 300'), 1, 300).default(15),
+      wholeNumberOption(option('--session-ttl-seconds <n>', 'of a control session that does not say, 1 to 300'), 1, 300).default(
+        15,
+      ),
     )
     .addOption(
-      secondsOption(
+      wholeNumberOption(
         option('--retry-ms <n>', 'between two tries of what waits for another host, 10 to 60000'),
         10,
         60_000,
       ).default(500),
     );
+  for (const each of lockOptions()) command.addOption(each);
+  return command;
+}
+
+function option(flags: string, text: string): Option {
+  const made = new Option(flags, text);
+  return made.env(`VMFERRY_${made.name().toUpperCase().replaceAll('-', '_')}`);
+}
+
+function lockOptions(): readonly Option[] {
+  return [
+    option('--lock-driver <driver>', 'who arbitrates the leases')
+      .choices(['embedded', 'sanlock', 'etcd', 'none'])
+      .default('embedded'),
+    option('--sanlock-folder <dir>', 'with --lock-driver sanlock: its leases, on a file system that all hosts share'),
+    wholeNumberOption(
+      option('--sanlock-host-id <n>', 'with --lock-driver sanlock: of this host and no other, 1 to 2000'),
+      1,
+      2_000,
+    ),
+    option('--sanlock-run-dir <dir>', 'where the socket of its daemon is (default: where sanlock has it)'),
+    option('--sanlock-no-watchdog', 'take a sanlock daemon without watchdog: nothing ends the guests of a host that is cut off'),
+    urlsOption(option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')),
+    option('--etcd-prefix <text>', 'what the keys in the etcd begin with').default('/vmferry/leases/'),
+    option('--etcd-cert <file>', 'PEM; what this agent shows an etcd at https://'),
+    option('--etcd-key <file>', 'the key of --etcd-cert'),
+    option('--etcd-ca <file>', 'who signs the certificates of the etcd'),
+  ];
 }
 
 /** URLs one by one or in one word, as from the environment. */
@@ -107,7 +129,7 @@ function urlsOption(option: Option): Option {
 }
 
 /** A whole number from `min` to `max`. */
-export function secondsOption(option: Option, min: number, max: number): Option {
+export function wholeNumberOption(option: Option, min: number, max: number): Option {
   return option.argParser((text: string) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= min && value <= max) return value;

@@ -165,6 +165,7 @@ async function spawn(
   made.process = await launch({
     argv,
     logPath: paths.logPath,
+    launcher: host.locks.launcher,
     inheritFds: liveLock === null ? [] : [liveLock],
     ...(host.qemuUser === null ? {} : { user: host.qemuUser }),
     faults: host.faults,

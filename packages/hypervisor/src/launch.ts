@@ -13,6 +13,8 @@ export interface LaunchOptions {
   readonly logPath: string;
   /** Whom QEMU runs as; the agent must be root then. Absent: whom the agent runs as. */
   readonly user?: { readonly uid: number; readonly gid: number };
+  /** What it is executed behind, as whom the agent is: each word's program becomes the next by exec, in the same process. */
+  readonly launcher?: readonly string[];
   /** Descriptors that QEMU gets as 4, 5, ... in this order; at most 5. They stay open here. */
   readonly inheritFds?: readonly number[];
   /** The agent journals the process here. QEMU is executed only when this resolves; when it rejects, no QEMU comes to be. */
@@ -89,12 +91,15 @@ function checkOptions({ argv, inheritFds = [] }: LaunchOptions): void {
   }
 }
 
-function spawnLauncher({ argv, logPath, user, inheritFds = [] }: LaunchOptions): { child: ChildProcess; goFd: number } {
+function spawnLauncher({ argv, logPath, user, launcher = [], inheritFds = [] }: LaunchOptions): {
+  child: ChildProcess;
+  goFd: number;
+} {
   const logFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
   const logFd = openFile(logPath, logFlags, 0o600);
   const { read, write } = pipe2();
   try {
-    const words = ['-c', launcherScript, 'vmferry-launcher', 'setpriv', ...privilegeOptions(user), '--', ...argv];
+    const words = ['-c', launcherScript, 'vmferry-launcher', ...launcher, 'setpriv', ...privilegeOptions(user), '--', ...argv];
     const stdio = ['ignore', logFd, logFd, read, ...inheritFds] as const;
     const child = spawn('/bin/sh', words, { detached: true, cwd: '/', env: environment, stdio: [...stdio] });
     // QEMU is to outlive the agent: it must not hold the agent's event loop either.

@@ -19,7 +19,9 @@ export interface HostOptions {
   /** The folder of this host; its state and its sockets go below it. Short, because unix sockets are. */
   readonly folder: string;
   readonly timers?: HostTimers;
-  readonly lockDriver?: 'embedded' | 'etcd' | 'none';
+  readonly lockDriver?: 'embedded' | 'sanlock' | 'etcd' | 'none';
+  /** Of the lock driver sanlock, whose daemon runs without watchdog. */
+  readonly sanlock?: { readonly folder: string; readonly hostId: number; readonly runDir: string };
   /** The members of the etcd of the lock driver. */
   readonly etcd?: readonly string[];
   /** What the destination-agent offers; both by default. */
@@ -61,6 +63,7 @@ export class Host {
       ...tlsArguments(options.certificates?.agents),
       ...(options.migrateTlsDir === undefined ? [] : ['--migrate-tls-dir', options.migrateTlsDir]),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
+      ...sanlockArguments(options.sanlock),
       ...(options.etcd ?? []).flatMap((url) => ['--etcd', url]),
       ...['--session-ttl-seconds', String(timers.sessionTtlSeconds), '--retry-ms', String(timers.retryMs)],
     ];
@@ -120,4 +123,10 @@ export class Host {
 
 function tlsArguments(files: TlsFiles | undefined): readonly string[] {
   return files === undefined ? [] : ['--tls-cert', files.cert, '--tls-key', files.key, '--tls-ca', files.ca];
+}
+
+function sanlockArguments(sanlock: HostOptions['sanlock']): readonly string[] {
+  if (sanlock === undefined) return [];
+  const { folder, hostId, runDir } = sanlock;
+  return ['--sanlock-folder', folder, '--sanlock-host-id', String(hostId), '--sanlock-run-dir', runDir, '--sanlock-no-watchdog'];
 }

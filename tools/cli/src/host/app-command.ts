@@ -31,6 +31,10 @@ export interface HostOptions {
   readonly emulator?: string;
   readonly qemuUser?: string;
   readonly lockDriver?: string;
+  readonly sanlockFolder?: string;
+  readonly sanlockHostId?: number;
+  readonly sanlockRunDir?: string;
+  readonly sanlockNoWatchdog?: true;
   readonly etcd?: readonly string[];
   readonly etcdPrefix?: string;
   readonly etcdCert?: string;
@@ -103,6 +107,10 @@ function agentFlags(options: HostOptions): string[] {
     ...flag('emulator', options.emulator),
     ...flag('qemu-user', options.qemuUser),
     ...flag('lock-driver', options.lockDriver),
+    ...flag('sanlock-folder', options.sanlockFolder),
+    ...flag('sanlock-host-id', options.sanlockHostId),
+    ...flag('sanlock-run-dir', options.sanlockRunDir),
+    ...(options.sanlockNoWatchdog === true ? ['--sanlock-no-watchdog'] : []),
     ...(options.etcd ?? []).flatMap((url) => flag('etcd', url)),
     ...flag('etcd-prefix', options.etcdPrefix),
     ...flag('etcd-cert', options.etcdCert),

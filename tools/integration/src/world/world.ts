@@ -31,7 +31,10 @@ export interface WorldOptions {
   readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
 
-type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'etcd'>;
+type HostExtras = Pick<
+  HostOptions,
+  'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'sanlock' | 'etcd'
+>;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
 

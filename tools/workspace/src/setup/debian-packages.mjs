@@ -15,6 +15,7 @@ const packages = [
   'cpio', // its initrd
   'xz-utils', // kernel modules of Debian 13
   'openssl', // certificates of the tests
+  'sanlock', // leases of the driver sanlock, in the tests
   'etcd-server', // leases of the driver etcd, in the tests
 ];
 
