@@ -6,6 +6,7 @@ import { domainAdminRoutes } from './domain-admin-routes.js';
 import { domainControlRoutes } from './domain-control-routes.js';
 import { domainQueryRoutes, jobAbortRoute } from './domain-query-routes.js';
 import { domainReadRoutes, domainRoutes } from './domain-routes.js';
+import { leaseRoutes } from './lease-routes.js';
 
 /** All that can be done with a domain besides migrating it. */
 export function routesOfDomains(context: SourceContext, domains: Domains, lifecycle: Lifecycle): Route[] {
@@ -16,6 +17,7 @@ export function routesOfDomains(context: SourceContext, domains: Domains, lifecy
     ...domainQueryRoutes(domains),
     ...domainRoutes(context, domains),
     jobAbortRoute(context, domains),
+    ...leaseRoutes(context),
     ...domainControlRoutes(context, domains, lifecycle),
   ];
 }
