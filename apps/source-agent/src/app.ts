@@ -4,6 +4,7 @@ import {
   featuresOf,
   MigrationMetrics,
   migrationReadRoutes,
+  type OpenHost,
   openHost,
   Peers,
   Protocols,
@@ -111,7 +112,12 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   publicUrl = options.publicUrl ?? url;
   outgoings.recover();
   await adoption.pull();
-  return { service, url, close: () => host.close() };
+  return { service, url, close: () => closed(host, domains) };
+}
+
+function closed(host: OpenHost, domains: Domains): Promise<void> {
+  domains.close();
+  return host.close();
 }
 
 type Report = ConstructorParameters<typeof DocumentStore>[0]['report'];
