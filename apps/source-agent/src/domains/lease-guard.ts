@@ -32,13 +32,12 @@ export class LeaseGuard {
   async #look(domain: Domain): Promise<void> {
     const { locks } = this.#context;
     const resources = resourcesOf(domain.uuid);
-    if ((await runningGuest(domain)) === null) return;
     const { state, heldByMe } = await locks.inquire(domain.uuid, resources);
     if (heldByMe) return;
     const neverOwned = state.grants.every(({ epoch }) => epoch === '0');
-    // The host was given this lock driver while the guest ran.
-    if (neverOwned && domain.undecided === null) await locks.acquire(domain.uuid, resources);
-    else this.#stop(domain);
+    if (!neverOwned) return this.#stop(domain);
+    // The host was given this lock driver while the guest ran; a migration takes the lease itself before it lets the guest go on.
+    if (domain.undecided === null) await locks.acquire(domain.uuid, resources);
   }
 
   #stop(domain: Domain): void {
