@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import '@vmferry/service/engine';
 import { isIP } from 'node:net';
-import { agentCommand, portRangeOption, secondsOption } from '@vmferry/agent';
+import { agentCommand, portRangeOption, wholeNumberOption } from '@vmferry/agent';
 import { type Protocol, protocols } from '@vmferry/migration';
 import { faultPointsFrom } from '@vmferry/seams';
 import { createLogger, runApp } from '@vmferry/service';
@@ -15,7 +15,7 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
     ),
   )
   .addOption(
-    secondsOption(
+    wholeNumberOption(
       new Option('--attach-timeout-seconds <n>', 'from Prepare to the first byte of the stream, 1 to 3600').env(
         'VMFERRY_ATTACH_TIMEOUT_SECONDS',
       ),
@@ -24,7 +24,7 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
     ).default(30),
   )
   .addOption(
-    secondsOption(
+    wholeNumberOption(
       new Option('--stall-timeout-seconds <n>', 'of silence on a stream, and from load to Finish, 1 to 3600').env(
         'VMFERRY_STALL_TIMEOUT_SECONDS',
       ),

@@ -4,6 +4,7 @@ import {
   featuresOf,
   MigrationMetrics,
   migrationReadRoutes,
+  type OpenHost,
   openHost,
   Peers,
   Protocols,
@@ -84,7 +85,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   const service = createService({
     app: 'source-agent',
     routes: [
-      ...routesOfDomains(domains, lifecycle),
+      ...routesOfDomains(context, domains, lifecycle),
       // Before the routes of a migration, whose id it would be.
       checkRoute(context, domains, outgoings),
       ...migrationReadRoutes('outgoing', outgoings),
@@ -112,7 +113,12 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   publicUrl = options.publicUrl ?? url;
   outgoings.recover();
   await adoption.pull();
-  return { service, url, close: () => host.close() };
+  return { service, url, close: () => closed(host, domains) };
+}
+
+function closed(host: OpenHost, domains: Domains): Promise<void> {
+  domains.close();
+  return host.close();
 }
 
 type Report = ConstructorParameters<typeof DocumentStore>[0]['report'];

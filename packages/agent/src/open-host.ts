@@ -4,8 +4,9 @@ import { type Auditor, openAudit } from '@vmferry/audit';
 import { Displays, type GuestHost, type Owner } from '@vmferry/guest';
 import { type AgentLock, type AppName, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
-import { HostInterfaces, ipLinks, noPortProfiles, parseNetworks } from '@vmferry/network';
+import { HostInterfaces, type HostNetworks, ipLinks, noPortProfiles, parseNetworks } from '@vmferry/network';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
+import type { SecurityDriver } from '@vmferry/security-label';
 import { checkRuntimeDir, type Log } from '@vmferry/service';
 import { CapabilityCache } from './capability-cache.js';
 import { EventLog } from './events/event-log.js';
@@ -66,8 +67,6 @@ export async function openHost(
   const capabilities = await CapabilityCache.open({ clock, emulator: options.emulator, runtimeDir: options.runtimeDir, app });
   // The first guest should not wait for the probe; what it finds wrong is told to whoever needs it.
   capabilities.of({ type: 'qemu' }).catch((error: unknown) => log.error('this host has no usable QEMU', { error }));
-  const { hostName } = state.identity;
-  const readBy = { qemuUser: security.user, hostName, clock };
   const guestHost: GuestHost = {
     clock,
     faults,
@@ -77,19 +76,7 @@ export async function openHost(
     logDir: (uuid) => join(state.folders.run, uuid),
     locks,
     security,
-    network: new HostInterfaces({
-      hostUuid: state.identity.hostUuid,
-      networks,
-      links: ipLinks,
-      ports: noPortProfiles,
-      clock,
-    }),
-    displays: new Displays({
-      range: options.displayPorts,
-      folder: state.folders.locks,
-      tls: spiceTls({ dir: options.spiceTlsDir, ...readBy }),
-      hostName,
-    }),
+    ...connectionsOf(options, networks, state, security),
     auditor,
     qemuUser: security.user,
     capabilities: (definition) => capabilities.of(definition),
@@ -101,11 +88,35 @@ export async function openHost(
     locks,
     auditor,
     events,
-    migrateTls: new MigrateTls({ dir: options.migrateTlsDir, ...readBy }),
+    migrateTls: new MigrateTls({ dir: options.migrateTlsDir, ...readerOf(state, security) }),
     async close() {
       await auditor.close();
       kept.close();
       lock.release();
     },
   };
+}
+
+/** What guests of this host are connected to: their networks, and who looks at their screens. */
+function connectionsOf(
+  options: AgentOptions,
+  networks: HostNetworks,
+  state: HostState,
+  security: SecurityDriver,
+): Pick<GuestHost, 'network' | 'displays'> {
+  const { hostUuid, hostName } = state.identity;
+  return {
+    network: new HostInterfaces({ hostUuid, networks, links: ipLinks, ports: noPortProfiles, clock: systemClock }),
+    displays: new Displays({
+      range: options.displayPorts,
+      folder: state.folders.locks,
+      tls: spiceTls({ dir: options.spiceTlsDir, ...readerOf(state, security) }),
+      hostName,
+    }),
+  };
+}
+
+/** Who has to be able to read the certificates of QEMU, and of which host and moment they are. */
+function readerOf({ identity: { hostName } }: HostState, { user: qemuUser }: SecurityDriver) {
+  return { qemuUser, hostName, clock: systemClock };
 }

@@ -33,7 +33,11 @@ export interface AgentOptions {
   readonly qemuUser?: string;
   readonly imageRoot: string[];
   readonly network: string[];
-  readonly lockDriver: 'embedded' | 'etcd' | 'none';
+  readonly lockDriver: 'embedded' | 'sanlock' | 'etcd' | 'none';
+  readonly sanlockFolder?: string;
+  readonly sanlockHostId?: number;
+  readonly sanlockRunDir?: string;
+  readonly sanlockNoWatchdog?: true;
   readonly etcd: string[];
   readonly etcdPrefix: string;
   readonly etcdCert?: string;
@@ -87,21 +91,7 @@ export function agentCommand(name: string, description: string): Command {
     .addOption(
       option('--qemu-user <uid:gid>', 'whom QEMU runs as when the agent is root').default(isRoot ? qemuUserDefault : undefined),
     )
-    .addOption(
-      option(
-        '--network <name=where...>',
-        'what a network of definitions is on this host: NAME=bridge:BRIDGE, or NAME=direct:DEVICE[:MODE] for macvtaps',
-      ).default([]),
-    )
     .addOption(option('--image-root <dir...>', 'folders below which disks may lie').default(['/']))
-    .addOption(
-      option('--lock-driver <driver>', 'who arbitrates the leases').choices(['embedded', 'etcd', 'none']).default('embedded'),
-    )
-    .addOption(urlsOption(option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')))
-    .addOption(option('--etcd-prefix <text>', 'what the keys in the etcd begin with').default('/vmferry/leases/'))
-    .addOption(option('--etcd-cert <file>', 'PEM; what this agent shows an etcd at https://'))
-    .addOption(option('--etcd-key <file>', 'the key of --etcd-cert'))
-    .addOption(option('--etcd-ca <file>', 'who signs the certificates of the etcd'))
     .addOption(
       option('--security-driver <drivers>', 'who labels QEMU and its files; one, or dac and one beside it')
         .choices([...securityDrivers])
@@ -116,32 +106,57 @@ export function agentCommand(name: string, description: string): Command {
       ),
     )
     .addOption(
-      secondsOption(option('--session-ttl-seconds <n>', 'of a control session that does not say, 1 to 300'), 1, 300).default(15),
+      wholeNumberOption(option('--session-ttl-seconds <n>', 'of a control session that does not say, 1 to 300'), 1, 300).default(
+        15,
+      ),
     )
     .addOption(
-      secondsOption(
+      wholeNumberOption(
         option('--retry-ms <n>', 'between two tries of what waits for another host, 10 to 60000'),
         10,
         60_000,
       ).default(500),
     );
-  return addDisplayOptions(command);
+  for (const each of [...networkOptions(), ...lockOptions()]) command.addOption(each);
+  return command;
 }
 
-function addDisplayOptions(command: Command): Command {
-  return command
-    .addOption(
-      option(
-        '--spice-tls-dir <dir>',
-        "certificates of this host's SPICE displays: ca-cert.pem, server-cert.pem and server-key.pem; readable for --qemu-user",
-      ).argParser((text: string) => resolve(text)),
-    )
-    .addOption(
-      portRangeOption(
-        option('--display-ports <first-last>', 'of displays that leave the choice to the host (autoport), from 5900'),
-        5_900,
-      ).default({ first: 5_900, last: 65_535 }, '5900-65535'),
-    );
+function lockOptions(): readonly Option[] {
+  return [
+    option('--lock-driver <driver>', 'who arbitrates the leases')
+      .choices(['embedded', 'sanlock', 'etcd', 'none'])
+      .default('embedded'),
+    option('--sanlock-folder <dir>', 'with --lock-driver sanlock: its leases, on a file system that all hosts share'),
+    wholeNumberOption(
+      option('--sanlock-host-id <n>', 'with --lock-driver sanlock: of this host and no other, 1 to 2000'),
+      1,
+      2_000,
+    ),
+    option('--sanlock-run-dir <dir>', 'where the socket of its daemon is (default: where sanlock has it)'),
+    option('--sanlock-no-watchdog', 'take a sanlock daemon without watchdog: nothing ends the guests of a host that is cut off'),
+    urlsOption(option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')),
+    option('--etcd-prefix <text>', 'what the keys in the etcd begin with').default('/vmferry/leases/'),
+    option('--etcd-cert <file>', 'PEM; what this agent shows an etcd at https://'),
+    option('--etcd-key <file>', 'the key of --etcd-cert'),
+    option('--etcd-ca <file>', 'who signs the certificates of the etcd'),
+  ];
+}
+
+function networkOptions(): readonly Option[] {
+  return [
+    option(
+      '--network <name=where...>',
+      'what a network of definitions is on this host: NAME=bridge:BRIDGE, or NAME=direct:DEVICE[:MODE] for macvtaps',
+    ).default([]),
+    option(
+      '--spice-tls-dir <dir>',
+      "certificates of this host's SPICE displays: ca-cert.pem, server-cert.pem and server-key.pem; readable for --qemu-user",
+    ).argParser((text: string) => resolve(text)),
+    portRangeOption(
+      option('--display-ports <first-last>', 'of displays that leave the choice to the host (autoport), from 5900'),
+      5_900,
+    ).default({ first: 5_900, last: 65_535 }, '5900-65535'),
+  ];
 }
 
 /** URLs one by one or in one word, as from the environment. */
@@ -160,7 +175,7 @@ function auditSinkOption(option: Option): Option {
 }
 
 /** A whole number from `min` to `max`. */
-export function secondsOption(option: Option, min: number, max: number): Option {
+export function wholeNumberOption(option: Option, min: number, max: number): Option {
   return option.argParser((text: string) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= min && value <= max) return value;

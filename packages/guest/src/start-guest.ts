@@ -227,6 +227,7 @@ async function spawn(
   made.process = await launch({
     argv,
     logPath: paths.logPath,
+    launcher: host.locks.launcher,
     inheritFds,
     ...(host.qemuUser === null ? {} : { user: host.qemuUser }),
     execLabels: await host.security.execLabels(o.placed.definition),

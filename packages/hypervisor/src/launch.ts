@@ -15,6 +15,8 @@ export interface LaunchOptions {
   readonly user?: { readonly uid: number; readonly gid: number };
   /** What is written last before QEMU is executed, by the process that becomes QEMU: its labels. It is not executed when one is refused. */
   readonly execLabels?: readonly ExecLabel[];
+  /** What it is executed behind, as whom the agent is: each word's program becomes the next by exec, in the same process. */
+  readonly launcher?: readonly string[];
   /** Descriptors that QEMU gets as 4, 5, ... in this order: those of its taps, its live lock, and what else it holds. They stay open here. */
   readonly inheritFds?: readonly number[];
   /** The agent journals the process here. QEMU is executed only when this resolves; when it rejects, no QEMU comes to be. */
@@ -102,7 +104,7 @@ function checkOptions({ argv, inheritFds = [] }: LaunchOptions): void {
   }
 }
 
-function spawnLauncher({ argv, logPath, user, inheritFds = [], execLabels = [] }: LaunchOptions): {
+function spawnLauncher({ argv, logPath, user, launcher = [], inheritFds = [], execLabels = [] }: LaunchOptions): {
   child: ChildProcess;
   goFd: number;
 } {
@@ -112,7 +114,7 @@ function spawnLauncher({ argv, logPath, user, inheritFds = [], execLabels = [] }
   try {
     const labelled = execLabels.length === 0 ? argv : [...labelWords(execLabels), ...argv];
     const privileges = privilegeOptions(user, execLabels.length > 0);
-    const words = ['-c', launcherScript, 'vmferry-launcher', 'setpriv', ...privileges, '--', ...labelled];
+    const words = ['-c', launcherScript, 'vmferry-launcher', ...launcher, 'setpriv', ...privileges, '--', ...labelled];
     const stdio = ['ignore', logFd, logFd, read, ...inheritFds] as const;
     const child = spawn('/bin/sh', words, { detached: true, cwd: '/', env: environment, stdio: [...stdio] });
     // QEMU is to outlive the agent: it must not hold the agent's event loop either.

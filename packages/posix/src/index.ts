@@ -1,5 +1,5 @@
-export { auditTextBytesMax, isKernelAuditOn, openAuditSocket, sendAuditMessage } from './audit-socket.js';
 export { getAttribute, removeAttribute, setAttribute } from './attributes.js';
+export { auditTextBytesMax, isKernelAuditOn, openAuditSocket, sendAuditMessage } from './audit-socket.js';
 export { connectDatagram, sendDatagram } from './datagrams.js';
 export {
   closeFd,

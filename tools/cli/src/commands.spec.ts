@@ -4,6 +4,7 @@ import { json, problem, scriptedAgent } from './spec/scripted-agent.js';
 import { shell } from './spec/shell.js';
 
 const xml = '<domain/>';
+const lease = '6f3a6bb4-7d9c-4e0e-9b6e-5f2a3c1d8e01';
 const files = { 'web.xml': xml };
 
 const amount = { totalBytes: 83_886_080, processedBytes: 41_943_040, remainingBytes: 41_943_040 };
@@ -37,6 +38,7 @@ const obliging = () =>
       json(res, 200, { domains: [domainOf(), domainOf({ name: 'off', state: 'shutoff', reason: 'shutdown', pid: null })] });
     else if (path.endsWith('xml')) json(res, 200, { xml });
     else if (path.endsWith('/monitor')) json(res, 200, { return: { status: 'running' } });
+    else if (path.startsWith('/v1/leases/')) json(res, 200, { uuid: lease, driver: 'etcd', epoch: '7', heldHere: false });
     else if (answersOf[path] !== undefined) json(res, 200, answersOf[path]);
     else if (path.startsWith('/v1/domains')) json(res, 200, domainOf());
     else if (method === 'GET' && /^\/v1\/migrations(\?|$)/.test(path))
@@ -53,6 +55,19 @@ describe('what a command line asks of the agent', () => {
     ['domain start web --paused', 'POST', '/v1/domains/web/start', { paused: true }],
     ['domain start web --force', 'POST', '/v1/domains/web/start', { paused: false, force: true }],
     ['domain create web.xml --force', 'POST', '/v1/domains', { xml, transient: true, paused: false, force: true }],
+    [`lease show ${lease}`, 'GET', `/v1/leases/${lease}`, null],
+    [
+      `lease break ${lease} --epoch 7 --fenced-by=ipmi-says-off`,
+      'POST',
+      `/v1/leases/${lease}/break`,
+      { epoch: '7', proof: { t: 'fenced', by: 'ipmi-says-off' } },
+    ],
+    [
+      `lease break ${lease} --epoch 7 --statement=ops-have-looked`,
+      'POST',
+      `/v1/leases/${lease}/break`,
+      { epoch: '7', proof: { t: 'operator', statement: 'ops-have-looked' } },
+    ],
     ['domain list', 'GET', '/v1/domains', null],
     ['domain show web', 'GET', '/v1/domains/web', null],
     ['domain show ../version', 'GET', '/v1/domains/..%2Fversion', null],
@@ -197,6 +212,11 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['domain start'],
     ['domain start web --frobnicate'],
     ['domain start web extra'],
+    [`lease break ${lease} --epoch 7`],
+    [`lease break ${lease} --statement=ops-have-looked`],
+    [`lease break ${lease} --epoch 7 --statement=short`],
+    [`lease break ${lease} --epoch 7 --statement=ops-have-looked --watchdog=it-has-fired`],
+    ['lease break web --epoch 7 --statement=ops-have-looked'],
     ['domain define missing.xml'],
     ['migrate web'],
     ['migrate web b:7802'],

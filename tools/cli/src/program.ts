@@ -5,6 +5,7 @@ import { addEventCommand } from './event/event-command.js';
 import { examples } from './examples.js';
 import { addHostCommands } from './host/host-commands.js';
 import type { Room } from './leaf.js';
+import { addLeaseCommands } from './lease/lease-commands.js';
 import { addMigrateCommand } from './migration/migrate-command.js';
 import { addMigrationCommands } from './migration/migration-commands.js';
 
@@ -54,6 +55,7 @@ export function programOf(room: Room, version: string): Command {
   addAuditCommands(program, room);
   addDomainCommands(program, room);
   addEventCommand(program, room);
+  addLeaseCommands(program, room);
   addMigrationCommands(program, room, addMigrateCommand(program, room));
   return program;
 }

@@ -19,7 +19,9 @@ export interface HostOptions {
   /** The folder of this host; its state and its sockets go below it. Short, because unix sockets are. */
   readonly folder: string;
   readonly timers?: HostTimers;
-  readonly lockDriver?: 'embedded' | 'etcd' | 'none';
+  readonly lockDriver?: 'embedded' | 'sanlock' | 'etcd' | 'none';
+  /** Of the lock driver sanlock, whose daemon runs without watchdog. */
+  readonly sanlock?: { readonly folder: string; readonly hostId: number; readonly runDir: string };
   /** The members of the etcd of the lock driver. */
   readonly etcd?: readonly string[];
   /** What the destination-agent offers; both by default. */
@@ -82,6 +84,7 @@ export class Host {
       ...(options.displayPorts === undefined ? [] : ['--display-ports', options.displayPorts]),
       ...['--lock-driver', options.lockDriver ?? 'embedded'],
       ...(options.network ?? []).flatMap((network) => ['--network', network]),
+      ...sanlockArguments(options.sanlock),
       ...(options.etcd ?? []).flatMap((url) => ['--etcd', url]),
       ...['--session-ttl-seconds', String(timers.sessionTtlSeconds), '--retry-ms', String(timers.retryMs)],
     ];
@@ -141,4 +144,10 @@ export class Host {
 
 function tlsArguments(files: TlsFiles | undefined): readonly string[] {
   return files === undefined ? [] : ['--tls-cert', files.cert, '--tls-key', files.key, '--tls-ca', files.ca];
+}
+
+function sanlockArguments(sanlock: HostOptions['sanlock']): readonly string[] {
+  if (sanlock === undefined) return [];
+  const { folder, hostId, runDir } = sanlock;
+  return ['--sanlock-folder', folder, '--sanlock-host-id', String(hostId), '--sanlock-run-dir', runDir, '--sanlock-no-watchdog'];
 }

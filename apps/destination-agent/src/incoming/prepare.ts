@@ -123,7 +123,7 @@ async function start(
   transport: 'direct' | 'tunnelled',
   display: PlacedDisplay,
 ): Promise<PrepareReply> {
-  const { key, definition } = accepted;
+  const { key } = accepted;
   const [guest, offered] = await Promise.allSettled([
     startGuest(context.guestHost, {
       placed: display,

@@ -7,6 +7,7 @@ import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 import { ownConfig, refuseArriving } from './arriving.js';
 import { Domain, type DomainMigration } from './domain.js';
+import { LeaseGuard } from './lease-guard.js';
 import type { Lifecycle, StartWish } from './lifecycle.js';
 
 /** The domains of this host that the source-agent owns. */
@@ -14,6 +15,7 @@ export class Domains {
   readonly #context: SourceContext;
   readonly #lifecycle: Lifecycle;
   readonly #byUuid = new Map<string, Domain>();
+  readonly #leases: LeaseGuard;
   /** What waits for guests whose monitor is silent since the agent was started. */
   readonly #reached = new Map<string, () => void>();
   /** Names and uuids are given one at a time, so that each belongs to one domain. */
@@ -22,6 +24,12 @@ export class Domains {
   constructor(context: SourceContext, lifecycle: Lifecycle) {
     this.#context = context;
     this.#lifecycle = lifecycle;
+    this.#leases = new LeaseGuard(context, (uuid) => this.byUuid(uuid));
+  }
+
+  /** Leases are no longer watched. */
+  close(): void {
+    this.#leases.close();
   }
 
   /** Reads what is on disk after a start: the configurations, and the guests that this agent owns and that still live. */
@@ -244,6 +252,7 @@ export class Domains {
       domain.caution(await caveatOf(guest));
       domain.takeAsTold();
       if (status.migration === null) await domain.reconcile();
+      this.#leases.look(domain);
       return domain;
     }
     const definition = parseDomain(status.domainXml);

@@ -101,6 +101,7 @@ export class Lifecycle {
       await this.#context.locks.acquire(domain.uuid, resourcesOf(domain.uuid));
       await guest.qmp.execute('cont', {});
       await domain.setState({ state: 'running', reason: 'unpaused' });
+      domain.warn(null);
       // What has stopped it may do so again at once, and QEMU's word of that come before this state is written.
       await domain.reconcile();
     });

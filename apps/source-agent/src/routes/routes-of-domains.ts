@@ -1,13 +1,15 @@
 import type { Route } from '@vmferry/service';
+import type { SourceContext } from '../context.js';
 import type { Domains } from '../domains/domains.js';
 import type { Lifecycle } from '../domains/lifecycle.js';
 import { domainAdminRoutes } from './domain-admin-routes.js';
 import { domainControlRoutes } from './domain-control-routes.js';
 import { domainQueryRoutes, jobAbortRoute } from './domain-query-routes.js';
 import { domainReadRoutes, domainRoutes } from './domain-routes.js';
+import { leaseRoutes } from './lease-routes.js';
 
 /** All that can be done with a domain besides migrating it. */
-export function routesOfDomains(domains: Domains, lifecycle: Lifecycle): Route[] {
+export function routesOfDomains(context: SourceContext, domains: Domains, lifecycle: Lifecycle): Route[] {
   return [
     // First, because `attach` is no domain's name in a POST: what that path takes is told by its own row.
     ...domainAdminRoutes(domains),
@@ -15,6 +17,7 @@ export function routesOfDomains(domains: Domains, lifecycle: Lifecycle): Route[]
     ...domainQueryRoutes(domains),
     ...domainRoutes(domains),
     jobAbortRoute(domains),
+    ...leaseRoutes(context),
     ...domainControlRoutes(domains, lifecycle),
   ];
 }

@@ -34,6 +34,10 @@ export interface HostOptions {
   readonly qemuUser?: string;
   readonly network?: readonly string[];
   readonly lockDriver?: string;
+  readonly sanlockFolder?: string;
+  readonly sanlockHostId?: number;
+  readonly sanlockRunDir?: string;
+  readonly sanlockNoWatchdog?: true;
   readonly etcd?: readonly string[];
   readonly etcdPrefix?: string;
   readonly etcdCert?: string;
@@ -111,6 +115,10 @@ function agentFlags(options: HostOptions): string[] {
     ...flag('qemu-user', options.qemuUser),
     ...flag('lock-driver', options.lockDriver),
     ...(options.network ?? []).flatMap((network) => flag('network', network)),
+    ...flag('sanlock-folder', options.sanlockFolder),
+    ...flag('sanlock-host-id', options.sanlockHostId),
+    ...flag('sanlock-run-dir', options.sanlockRunDir),
+    ...(options.sanlockNoWatchdog === true ? ['--sanlock-no-watchdog'] : []),
     ...(options.etcd ?? []).flatMap((url) => flag('etcd', url)),
     ...flag('etcd-prefix', options.etcdPrefix),
     ...flag('etcd-cert', options.etcdCert),

@@ -90,9 +90,17 @@ function addQemuOptions(up: Command): void {
     .addOption(
       new Option('--lock-driver <driver>', 'who guards that a guest runs once (default: embedded)').choices([
         'embedded',
+        'sanlock',
         'etcd',
         'none',
       ]),
+    )
+    .option('--sanlock-folder <dir>', 'the leases of --lock-driver sanlock, on a file system that all hosts share', path)
+    .option('--sanlock-host-id <n>', 'of this host and no other, 1 to 2000', wholeNumber(1, 2_000, 'host ids'))
+    .option('--sanlock-run-dir <dir>', 'where the socket of the sanlock daemon is (default: where sanlock has it)', path)
+    .option(
+      '--sanlock-no-watchdog',
+      'take a sanlock daemon without watchdog: nothing ends the guests of a host that is cut off from its leases',
     )
     .option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')
     .option('--etcd-prefix <text>', 'what the keys in the etcd begin with (default: /vmferry/leases/)')

@@ -46,6 +46,7 @@ type HostExtras = Partial<
     | 'migrationPorts'
     | 'insecureMigrationPorts'
     | 'lockDriver'
+    | 'sanlock'
     | 'etcd'
     | 'network'
   >

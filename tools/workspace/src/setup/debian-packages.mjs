@@ -20,6 +20,7 @@ const packages = [
   'gir1.2-spiceclientglib-2.0', // a client of SPICE displays, in the tests
   'python3-gi', // which is a script
   ...spiceOfQemu(),
+  'sanlock', // leases of the driver sanlock, in the tests
   'etcd-server', // leases of the driver etcd, in the tests
 ];
 
