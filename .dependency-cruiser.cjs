@@ -32,6 +32,13 @@ module.exports = {
       from: { path: '^(apps/[^/]+)/' },
       to: { path: '^apps/', pathNot: '^$1/' },
     },
+    {
+      name: 'audit-knows-no-hypervisor',
+      comment: 'S11: an audit is of any virtualization; whose a guest is, its domain says',
+      severity: 'error',
+      from: { path: '^packages/audit/src/' },
+      to: { path: '^packages/', pathNot: '^packages/(audit|errors|seams|posix)/' },
+    },
     onlyIn('packages/posix', 'koffi'),
     onlyIn('packages/xml', 'libxmljs2'),
     {

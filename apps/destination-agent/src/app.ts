@@ -12,6 +12,7 @@ import {
 } from '@vmferry/agent';
 import { features, type VersionReply } from '@vmferry/api';
 import { RelayClient, SourceAgentClient } from '@vmferry/client';
+import type { PortRange } from '@vmferry/guest';
 import { DocumentStore, type HostState } from '@vmferry/host-state';
 import type { Protocol } from '@vmferry/migration';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
@@ -30,7 +31,7 @@ import type { DestinationContext } from './context.js';
 import { type IncomingJournal, incomingJournal } from './incoming/incoming-journal.js';
 import { Incomings, recordsMax } from './incoming/incomings.js';
 import { Listening } from './incoming/listening.js';
-import { MigrationPorts, type PortRange } from './incoming/migration-ports.js';
+import { MigrationPorts } from './incoming/migration-ports.js';
 import { tombstonesMax } from './incoming/tombstones.js';
 import { checkRoute } from './routes/check-route.js';
 import { recordRoutes } from './routes/record-routes.js';
@@ -106,6 +107,7 @@ export async function startDestinationAgent(options: DestinationOptions, faults:
     clock: systemClock,
     random: systemRandom,
     authenticator: loadAuthenticator(options.tokenFile),
+    auditor: host.auditor,
     version: () => versionOf(context),
     ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
   });

@@ -1,13 +1,12 @@
 #!/usr/bin/env node
 import '@vmferry/service/engine';
 import { isIP } from 'node:net';
-import { agentCommand, secondsOption } from '@vmferry/agent';
+import { agentCommand, portRangeOption, wholeNumberOption } from '@vmferry/agent';
 import { type Protocol, protocols } from '@vmferry/migration';
 import { faultPointsFrom } from '@vmferry/seams';
 import { createLogger, runApp } from '@vmferry/service';
 import { InvalidArgumentError, Option } from 'commander';
 import { type DestinationOptions, startDestinationAgent } from './app.js';
-import type { PortRange } from './incoming/migration-ports.js';
 
 const command = agentCommand('destination-agent', 'Owns a domain while it is incoming: Prepare, Finish and the outcome record.')
   .addOption(
@@ -16,7 +15,7 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
     ),
   )
   .addOption(
-    secondsOption(
+    wholeNumberOption(
       new Option('--attach-timeout-seconds <n>', 'from Prepare to the first byte of the stream, 1 to 3600').env(
         'VMFERRY_ATTACH_TIMEOUT_SECONDS',
       ),
@@ -25,7 +24,7 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
     ).default(30),
   )
   .addOption(
-    secondsOption(
+    wholeNumberOption(
       new Option('--stall-timeout-seconds <n>', 'of silence on a stream, and from load to Finish, 1 to 3600').env(
         'VMFERRY_STALL_TIMEOUT_SECONDS',
       ),
@@ -43,12 +42,15 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
       .default([...protocols], protocols.join()),
   )
   .addOption(
-    new Option(
-      '--migration-ports <first-last>',
-      "ports that this host's QEMUs may listen on for guests that come by a tcp: URI, such as libvirt's 49152-49215; without it none listens",
-    )
-      .env('VMFERRY_MIGRATION_PORTS')
-      .argParser(portRangeOf),
+    // From 1024 on, for QEMU is not privileged.
+    portRangeOption(
+      new Option(
+        '--migration-ports <first-last>',
+        "ports that this host's QEMUs may listen on for guests that come by a tcp: URI, such as libvirt's 49152-49215; without it none listens",
+      ).env('VMFERRY_MIGRATION_PORTS'),
+      1_024,
+      1_000,
+    ),
   )
   .addOption(
     new Option('--migration-address <address>', 'where they listen then (default: where this agent listens)')
@@ -67,13 +69,6 @@ const command = agentCommand('destination-agent', 'Owns a domain while it is inc
   });
 
 await command.parseAsync();
-
-/** From 1024 on, for QEMU is not privileged; 1,000 ports at most. */
-function portRangeOf(text: string): PortRange {
-  const [, first = 0, last = 0] = (/^(\d{4,5})-(\d{4,5})$/.exec(text) ?? []).map(Number);
-  if (first >= 1_024 && first <= last && last <= 65_535 && last - first < 1_000) return { first, last };
-  throw new InvalidArgumentError('give FIRST-LAST, from 1024 to 65535, of 1000 ports at most');
-}
 
 function addressOf(text: string): string {
   if (isIP(text) !== 0) return text;

@@ -1,5 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCodes } from '@vmferry/errors';
 import request from 'supertest';
@@ -63,6 +65,36 @@ describe('domains', () => {
     await request(agent.url).delete('/v1/domains/a').expect(204);
     expect(configs()).toEqual([]);
     expect((await request(agent.url).delete('/v1/domains/a').expect(404)).body.code).toBe('domain-not-found');
+  });
+
+  it('are read without the passwords of their displays, but by who may set them; no password is logged or told of', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vf-'));
+    const tokenFile = join(folder, 'tokens');
+    const tokenOf = (name: 'reader' | 'operator') => {
+      const sha256 = createHash('sha256').update(name).digest('hex');
+      return { name, sha256, permissions: name === 'reader' ? ['read'] : ['read', 'operate'] };
+    };
+    writeFileSync(tokenFile, JSON.stringify({ tokens: [tokenOf('reader'), tokenOf('operator')] }), { mode: 0o600 });
+    const guarded = await runningAgent({ tokenFile });
+    const as = (name: string) => ({ authorization: `Bearer ${name}` });
+    const ask = (path: string, name: string) => request(guarded.url).get(`/v1/domains/shown/${path}`).set(as(name));
+    const define = (passwd: string) => {
+      const devices = `<devices><graphics type='vnc' autoport='yes' passwd='${passwd}'/></devices></domain>`;
+      const xml = xmlOf('shown', '11111111-1111-4111-8111-111111111112').replace('</domain>', devices);
+      return request(guarded.url).post('/v1/domains').set(as('operator')).send({ xml });
+    };
+    await define('cAnary42').expect(201);
+    const refused = await define('cAnary42 that is too long').expect(422);
+    expect(JSON.stringify(refused.body)).not.toContain('cAnary42');
+    for (const name of ['reader', 'operator']) {
+      const { body } = await ask('xml', name).expect(200);
+      expect(body.xml).toContain("<graphics type='vnc' autoport='yes'/>");
+    }
+    expect((await ask('secure-xml', 'operator').expect(200)).body.xml).toContain("passwd='cAnary42'");
+    expect((await ask('secure-xml', 'reader').expect(403)).body.code).toBe('forbidden');
+    expect(guarded.logged.join()).not.toContain('cAnary42');
+    await guarded.end();
+    rmSync(folder, { recursive: true });
   });
 
   it('two at once of one name: one is made', async () => {

@@ -5,6 +5,7 @@ import {
   featuresOf,
   MigrationMetrics,
   migrationReadRoutes,
+  type OpenHost,
   openHost,
   Peers,
   Protocols,
@@ -96,7 +97,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
       // Before the routes of a migration, whose id it would be.
       checkRoute(context, domains, outgoings),
       ...migrationReadRoutes('outgoing', outgoings),
-      migrateRoute(context, outgoings, peerToPeer(context)),
+      migrateRoute(outgoings, peerToPeer(context)),
       ...migrationRoutes(outgoings, replies),
       ...stepRoutes(context, outgoings, replies),
       ...questionRoutes(outgoings),
@@ -109,6 +110,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     clock: systemClock,
     random: systemRandom,
     authenticator: loadAuthenticator(options.tokenFile),
+    auditor: host.auditor,
     version: () => versionOf(context),
     ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
   });
@@ -120,7 +122,12 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
   publicUrl = options.publicUrl ?? url;
   outgoings.recover();
   await adoption.pull();
-  return { service, url, close: () => host.close() };
+  return { service, url, close: () => closed(host, domains) };
+}
+
+function closed(host: OpenHost, domains: Domains): Promise<void> {
+  domains.close();
+  return host.close();
 }
 
 type Report = ConstructorParameters<typeof DocumentStore>[0]['report'];

@@ -35,7 +35,7 @@ describe('two relays in two processes', () => {
     while (qemuA.write(Buffer.alloc(1_048_576))) if (qemuA.writableLength > 8_388_608) break;
     await streamIn(a, source.id, 'streaming');
     await a.client.abortStream(source.id);
-    expect((await a.client.stream(source.id)).reason).toBe('aborted by local');
+    expect((await a.client.stream(source.id)).reason).toBe('it was ended by a DELETE of local');
     qemuB.resume();
     expect((await streamIn(b, destination.id, 'failed')).reason).toMatch(/relay of the other host broke/);
   });

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import type { VersionReply } from '@vmferry/api';
+import type { Auditor } from '@vmferry/audit';
 import type { Clock, FaultPoints, Random } from '@vmferry/seams';
 import { type Authenticator, createService, type Log, Metrics, type Service } from '@vmferry/service';
 import type { TlsIdentity } from '@vmferry/tls';
@@ -18,6 +19,7 @@ export interface RelayOptions {
   /** What all streams together may move in each direction; 0 is no cap. */
   readonly bandwidthMibPerSec: number;
   readonly authenticator: Authenticator;
+  readonly auditor: Pick<Auditor, 'api'>;
   /** Whether this process still holds the lock of the state folder. */
   holdsState(): boolean;
   readonly clock: Clock;
@@ -50,6 +52,7 @@ export function createRelay(options: RelayOptions): Relay {
     clock: options.clock,
     random: options.random,
     authenticator: options.authenticator,
+    auditor: options.auditor,
     tls: options.tls,
     version: () => ({ app: 'tunnel-relay', version: options.version, protocols: ['v3'], features: [], ...options.host }),
     ready() {

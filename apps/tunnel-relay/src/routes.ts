@@ -100,7 +100,7 @@ function oneStream(streams: Streams, publicUrl: () => string): Route[] {
       problems: ['certificate-refused', 'stream-not-found'],
       async handler({ params: { id }, principal }) {
         const stream = streams.get(id);
-        stream.fail(`aborted by ${principal.name}`);
+        stream.fail(`it was ended by a DELETE of ${principal.name}`);
         await stream.over;
         return {};
       },

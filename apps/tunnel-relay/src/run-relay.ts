@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { limits } from '@vmferry/api';
+import { type AuditCopyName, auditCopies, auditCopiesIn, openAudit } from '@vmferry/audit';
 import { VmferryError } from '@vmferry/errors';
 import { openHostState, takeAgentLock } from '@vmferry/host-state';
 import { faultPointsFrom, systemClock, systemRandom } from '@vmferry/seams';
@@ -33,6 +35,7 @@ interface Settings {
   readonly drainSeconds: number;
   readonly bandwidthMibPerSec: number;
   readonly logLevel: LogLevel;
+  readonly auditSink: readonly AuditCopyName[];
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
@@ -61,6 +64,13 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     report: (setAside) => log.error('a file of the state folder cannot be read and was set aside', { setAside }),
     faults,
   });
+  const auditor = await openAudit({
+    app: 'tunnel-relay',
+    path: join(settings.stateDir, 'tunnel-relay.audit'),
+    copies: settings.auditSink,
+    clock: systemClock,
+    log,
+  });
   const relay = createRelay({
     host: host.identity,
     version: ownVersion(),
@@ -69,6 +79,7 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     timers: { attachMs: settings.attachTimeoutSeconds * 1_000, silenceMs: settings.silenceSeconds * 1_000 },
     bandwidthMibPerSec: settings.bandwidthMibPerSec,
     authenticator,
+    auditor,
     tls,
     holdsState: () => lock.holds(),
     clock: systemClock,
@@ -82,9 +93,9 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     service: relay.service,
     url,
     finish: (hurry) => relay.streams.drain(settings.drainSeconds * 1_000, hurry),
-    close() {
+    async close() {
+      await auditor.close();
       lock.release();
-      return Promise.resolve();
     },
   };
 }
@@ -133,6 +144,11 @@ function readSettings(argv: readonly string[]): Settings {
     .addOption(option('--tls-cert <file>', 'PEM; with it the relay speaks HTTPS alone, and each caller shows a certificate'))
     .addOption(option('--tls-key <file>', 'the key of --tls-cert'))
     .addOption(option('--tls-ca <file>', 'who signs the certificates of this relay, its peers and its callers'))
+    .addOption(
+      option('--audit-sink <sink...>', "where audit records go besides the file: kernel (the kernel's audit), syslog (/dev/log)")
+        .argParser(auditSinks)
+        .default([]),
+    )
     .addOption(option('--log-level <level>', 'what is logged').choices(logLevels).default('info'))
     .parse(argv)
     .opts<Settings>();
@@ -144,6 +160,12 @@ function whole(unit: string, min: number, max: number): (text: string) => number
     if (/^\d{1,7}$/.test(text) && value >= min && value <= max) return value;
     throw new InvalidArgumentError(`Give whole ${unit} from ${min} to ${max}.`);
   };
+}
+
+function auditSinks(text: string, before: readonly AuditCopyName[]): AuditCopyName[] {
+  const named = auditCopiesIn(text);
+  if (named === null) throw new InvalidArgumentError(`Give ${auditCopies.join(' or ')}.`);
+  return [...before, ...named];
 }
 
 function checkedUrl(text: string | undefined, scheme: 'http' | 'https'): string | undefined {

@@ -6,7 +6,7 @@ export { MigrateTls } from './migrate-tls.js';
 export { MigrationMetrics } from './migration-metrics.js';
 export { migrationReadRoutes } from './migration-read-routes.js';
 export { type OpenHost, openHost } from './open-host.js';
-export { type AgentOptions, agentCommand, secondsOption } from './options.js';
+export { type AgentOptions, agentCommand, portRangeOption, wholeNumberOption } from './options.js';
 export { Peers } from './peers.js';
 export { Protocols } from './protocols.js';
 export { Waiters } from './waiters.js';

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { noFaults } from '@vmferry/seams';
 import { createLogger } from '@vmferry/service';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -60,4 +62,19 @@ it('asks an emulator once, and again when it has failed', async () => {
   await expect(host.guestHost.capabilities(missing)).rejects.toMatchObject({ code: 'hypervisor-unsupported' });
   await expect(host.guestHost.capabilities(missing)).rejects.toMatchObject({ code: 'hypervisor-unsupported' });
   await host.close();
+});
+
+it('says at its start what is in the way of an audit sink, and goes on', async () => {
+  const lines: string[] = [];
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(String(chunk));
+      done();
+    },
+  });
+  const told = createLogger({ app: 'spec', level: 'warn', hostName: 'spec', stream });
+  const host = await openHost('source-agent', { ...optionsOf(), auditSink: ['syslog'] }, noFaults, told);
+  await host.close();
+  // A machine has a syslog or has not.
+  expect(lines.filter((line) => line.includes('"sink":"syslog"'))).toHaveLength(existsSync('/dev/log') ? 0 : 1);
 });

@@ -1,18 +1,21 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AuditFile, Auditor } from '@vmferry/audit';
-import type { GuestHost, Owner } from '@vmferry/guest';
-import { type AgentLock, type AppName, DocumentStore, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
+import { type Auditor, openAudit } from '@vmferry/audit';
+import { Displays, type GuestHost, type Owner } from '@vmferry/guest';
+import { type AgentLock, type AppName, type HostState, openHostState, takeAgentLock } from '@vmferry/host-state';
 import type { LockDriver } from '@vmferry/locking';
+import { HostInterfaces, type HostNetworks, ipLinks, noPortProfiles, parseNetworks } from '@vmferry/network';
 import { type FaultPoints, systemClock, systemRandom } from '@vmferry/seams';
-import { DacLabels, noLabels, parseRememberedOwners, type SecurityDriver } from '@vmferry/security-label';
+import type { SecurityDriver } from '@vmferry/security-label';
 import { checkRuntimeDir, type Log } from '@vmferry/service';
 import { CapabilityCache } from './capability-cache.js';
 import { EventLog } from './events/event-log.js';
 import { LifecycleEvents } from './events/lifecycle-events.js';
 import { MigrateTls } from './migrate-tls.js';
 import { openLocks } from './open-locks.js';
-import { type AgentOptions, parseUser } from './options.js';
+import { openSecurity } from './open-security.js';
+import type { AgentOptions } from './options.js';
+import { spiceTls } from './spice-tls.js';
 
 /** A host as one of its agents has opened it. */
 export interface OpenHost {
@@ -37,6 +40,7 @@ export async function openHost(
   log: Log,
 ): Promise<OpenHost> {
   checkRuntimeDir(options.runtimeDir);
+  const networks = parseNetworks(options.network);
   const lock = takeAgentLock(options.stateDir, app);
   const report = (fault: { readonly path: string; readonly movedTo: string; readonly reason: string }) =>
     log.error('a document cannot be read and was set aside', { ...fault });
@@ -49,7 +53,13 @@ export async function openHost(
   const clock = systemClock;
   const locks = await openLocks(options, state, clock);
   const security = openSecurity(options, state, report);
-  const auditor = new Auditor(await AuditFile.open(join(options.stateDir, `${app}.audit`), clock.wall()), clock);
+  const auditor = await openAudit({
+    app,
+    path: join(options.stateDir, `${app}.audit`),
+    copies: options.auditSink,
+    clock,
+    log,
+  });
   const kept = EventLog.open(join(options.stateDir, `${app}.events`), (fault) =>
     log.error('lines that are no events were left out', { ...fault }),
   );
@@ -66,6 +76,7 @@ export async function openHost(
     logDir: (uuid) => join(state.folders.run, uuid),
     locks,
     security,
+    ...connectionsOf(options, networks, state, security),
     auditor,
     qemuUser: security.user,
     capabilities: (definition) => capabilities.of(definition),
@@ -77,12 +88,7 @@ export async function openHost(
     locks,
     auditor,
     events,
-    migrateTls: new MigrateTls({
-      dir: options.migrateTlsDir,
-      qemuUser: security.user,
-      hostName: state.identity.hostName,
-      clock,
-    }),
+    migrateTls: new MigrateTls({ dir: options.migrateTlsDir, ...readerOf(state, security) }),
     async close() {
       await auditor.close();
       kept.close();
@@ -91,13 +97,26 @@ export async function openHost(
   };
 }
 
-function openSecurity(
+/** What guests of this host are connected to: their networks, and who looks at their screens. */
+function connectionsOf(
   options: AgentOptions,
-  { folders }: HostState,
-  report: ConstructorParameters<typeof DocumentStore>[0]['report'],
-): SecurityDriver {
-  const user = parseUser(options.qemuUser);
-  if (options.securityDriver === 'none' || user === null) return noLabels;
-  const memory = new DocumentStore({ dir: folders.labels, suffix: '.json', parse: parseRememberedOwners, version: 1, report });
-  return new DacLabels({ user, memory, imageRoots: options.imageRoot });
+  networks: HostNetworks,
+  state: HostState,
+  security: SecurityDriver,
+): Pick<GuestHost, 'network' | 'displays'> {
+  const { hostUuid, hostName } = state.identity;
+  return {
+    network: new HostInterfaces({ hostUuid, networks, links: ipLinks, ports: noPortProfiles, clock: systemClock }),
+    displays: new Displays({
+      range: options.displayPorts,
+      folder: state.folders.locks,
+      tls: spiceTls({ dir: options.spiceTlsDir, ...readerOf(state, security) }),
+      hostName,
+    }),
+  };
+}
+
+/** Who has to be able to read the certificates of QEMU, and of which host and moment they are. */
+function readerOf({ identity: { hostName } }: HostState, { user: qemuUser }: SecurityDriver) {
+  return { qemuUser, hostName, clock: systemClock };
 }

@@ -30,6 +30,11 @@ it.each([
   ['threat 19: plain text to another host', [...etcd, '--etcd', 'http://10.0.0.1:2379'], /plain text/],
   ['https without certificates', [...etcd, '--etcd', 'https://e:2379'], /takes --etcd-cert/],
   ['a certificate without its key', [...etcd, '--etcd', 'https://e:2379', '--etcd-cert', '/c'], /all three/],
+  ['threat 19: plain text to a name that begins like loopback', [...etcd, '--etcd', 'http://127.example.org:2379'], /plain text/],
+  ['sanlock without a folder', ['--lock-driver', 'sanlock', '--sanlock-host-id', '1'], /--sanlock-folder/],
+  ['sanlock without a host id', ['--lock-driver', 'sanlock', '--sanlock-folder', '/f'], /--sanlock-host-id/],
+  ['a sanlock folder and another driver', ['--sanlock-folder', '/f'], /not sanlock/],
+  ['to go without a watchdog with another driver', [...etcd, '--sanlock-no-watchdog'], /not sanlock/],
   ['an empty prefix', [...etcd, '--etcd', 'http://127.0.0.1:2379', '--etcd-prefix', ''], /--etcd-prefix/],
   ['a prefix with a line', [...etcd, '--etcd', 'http://127.0.0.1:2379', '--etcd-prefix', 'a\nb'], /--etcd-prefix/],
 ])('refuses %s', async (_, args, why) => {

@@ -49,7 +49,15 @@ describe('what a peer answers', () => {
     hostUuid: nonce,
     storeId: nonce,
   };
-  const outcome = { answer: 'open', storeId: nonce, lockState: null, reason: null, held: null, resumedMsAgo: null };
+  const outcome = {
+    answer: 'open',
+    storeId: nonce,
+    lockState: null,
+    reason: null,
+    held: null,
+    resumedMsAgo: null,
+    announcedMsAgo: null,
+  };
   const replies = [
     [api.versionReply, version, ['version', 'hostName', 'hostUuid', 'storeId']],
     [api.outcomeReply, outcome, ['lockState', 'reason', 'held']],

@@ -14,6 +14,23 @@ export const jobInfo = z
   })
   .openapi('JobInfo');
 
+/** Where the clients of a display find it (libvirt's domdisplay); a port that it does not have is null. */
+export const displayPlace = z
+  .object({
+    type: z.enum(['vnc', 'spice']),
+    listen: z.string(),
+    port: z.int().nullable(),
+    /** Of SPICE with TLS. */
+    tlsPort: z.int().nullable(),
+  })
+  .openapi('Display');
+export type DisplayPlace = z.infer<typeof displayPlace>;
+
+/** As `virsh dominfo` shows it, with the label of what the guest writes where files have one. */
+const guestLabel = z
+  .object({ model: z.string(), doi: z.string(), label: z.string(), imageLabel: z.string().optional() })
+  .openapi('GuestLabel');
+
 export const domainResource = z
   .object({
     uuid,
@@ -26,6 +43,8 @@ export const domainResource = z
     vcpus: z.int(),
     /** The process of QEMU, when the domain is active. */
     pid: z.int().nullable(),
+    /** Of an active domain that has one. */
+    display: displayPlace.nullable().default(null),
     job: jobInfo.nullable(),
     /** The migration that the domain takes part in, when one is not yet decided. */
     migrationId: z.string().nullable(),
@@ -35,6 +54,8 @@ export const domainResource = z
     tainted: z.array(z.enum(['custom-monitor', 'external-launch'])),
     /** It has an image of its own, which its next start uses (virsh managedsave). */
     managedSave: z.boolean(),
+    /** The labels that keep the guest from the others, by the security drivers of the host; none of a guest that does not run. */
+    labels: z.array(guestLabel),
     /** Something a person should read: a lease that was lost, an adoption that waits. */
     warning: z.string().nullable(),
   })

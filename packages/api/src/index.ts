@@ -4,6 +4,7 @@ export * from './common.js';
 export * from './domain.js';
 export * from './domain-queries.js';
 export * from './event.js';
+export * from './lease.js';
 export { limits } from './limits.js';
 export * from './migration.js';
 export * from './saving.js';

@@ -11,6 +11,7 @@ import {
   problem,
   timestamp,
 } from './common.js';
+import { displayPlace } from './domain.js';
 import { forceCompleteReport, migrationTimeouts, timeoutsReport } from './timeouts.js';
 import { agentUrl, ipAddress, migrationUri } from './urls.js';
 import { z } from './z.js';
@@ -42,6 +43,8 @@ export const downtimeReport = z.object({
   expectedMs: z.int().nullable(),
   /** STOP on the source to the RESUME on the destination, on the source's clock, when both are known. */
   actualMs: z.int().nullable(),
+  /** The same to the first frame by which the guest's interfaces were announced there; null when there was none, and until it is known. */
+  announcedMs: z.int().nullable().default(null),
 });
 
 export const migrationProgress = z
@@ -82,6 +85,8 @@ export const migrationResource = z
     guest: z.object({ runningOn: z.enum(['source', 'destination', 'none', 'unknown']), detail: z.string() }),
     source: sideBlock,
     destination: sideBlock,
+    /** Where the clients of the guest's display go on at the destination; null for a guest without one, before Perform and when it has stayed. */
+    display: displayPlace.extend({ hostName: z.string() }).nullable().default(null),
     /** The destination's outcome record as last read; it decides. */
     outcome: z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']).nullable(),
     parameters: z.object({

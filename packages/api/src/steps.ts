@@ -179,6 +179,9 @@ export const permitReply = z
   .openapi('PermitReply');
 export type PermitReply = z.infer<typeof permitReply>;
 
+/** The same from the moment when the guest's interfaces were first announced there; null when they were not, or it has none. */
+const announcedMsAgo = z.number().nullable().default(null);
+
 export const finishReply = z
   .object({
     outcome: outcomeAnswer,
@@ -189,6 +192,7 @@ export const finishReply = z
     handover: z.enum(['done', 'pending', 'none']),
     /** Milliseconds from QEMU's RESUME on the destination to this reply, so that the source can place it on its own clock. */
     resumedMsAgo: z.number().nullable(),
+    announcedMsAgo,
   })
   .openapi('FinishReply');
 export type FinishReply = z.infer<typeof finishReply>;
@@ -222,6 +226,7 @@ export const outcomeReply = z
     reason: z.string().max(limits.textCharsMax).nullable(),
     held: word.nullable(),
     resumedMsAgo: z.number().nullable(),
+    announcedMsAgo,
     /** Whether a QEMU of the guest that was asked about lives on that host; null when none was, or that cannot be said. */
     guestHere: z.boolean().nullable().default(null),
   })

@@ -32,3 +32,9 @@ export const versionReply = z
   })
   .openapi('Version');
 export type VersionReply = z.infer<typeof versionReply>;
+
+/** GET /readyz; with 503 when it is not ready. */
+export const readyReply = z
+  .object({ ready: z.boolean(), checks: z.record(z.string(), z.object({ ok: z.boolean(), detail: z.string() })) })
+  .openapi('Ready');
+export type ReadyReply = z.infer<typeof readyReply>;

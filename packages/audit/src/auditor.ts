@@ -1,3 +1,4 @@
+import { VmferryError } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
 import { encodeField } from './encoding.js';
 import {
@@ -5,7 +6,9 @@ import {
   type AuditReason,
   type AuditRecord,
   formatControl,
+  formatLabel,
   formatResource,
+  type LabelFacts,
   type ResourceFacts,
 } from './records.js';
 
@@ -20,19 +23,21 @@ export interface AuditSink {
 /** A guest with what it is made of; nothing here is of one hypervisor (S11). */
 export interface AuditedDomain extends AuditedGuest {
   readonly pid?: number;
-  readonly memoryKib: number;
-  readonly vcpus: number;
-  /** Paths of the disks that have a source. */
-  readonly disks: readonly string[];
-  readonly macs: readonly string[];
+  /** Null where nothing is labelled. */
+  readonly label: LabelFacts | null;
+  /** What it is given at its start, in any order. */
+  readonly resources: readonly ResourceFacts[];
 }
+
+/** The order in which a start tells of what the guest was given (A7), after its label. */
+const order: readonly ResourceFacts['t'][] = ['disk', 'fs', 'net', 'net-open', 'dev', 'mem', 'vcpu', 'cgroup'];
 
 export interface AuditedRequest {
   readonly principal: string;
   readonly requestId: string;
   readonly method: string;
   readonly path: string;
-  /** The HTTP status, or the code of the error. */
+  /** `ok`, `accepted` or the code of the error; then, behind a colon, what the path does not say. */
   readonly outcome: string;
   readonly success: boolean;
 }
@@ -52,7 +57,7 @@ export class Auditor {
     this.#clock = clock;
   }
 
-  /** What the guest was given, then the start itself; the resources are audited as given also when the start fails (A7). */
+  /** Label and resources of the guest, then the start itself; they are audited as given also when the start fails (A7). */
   domainStart(domain: AuditedDomain, reason: AuditReason, success: boolean): Promise<void> {
     return this.#append(this.#startOf(domain, reason, success));
   }
@@ -61,19 +66,13 @@ export class Auditor {
    * A start that failed. Throws when it cannot be written, and then it is owed: what has failed is not tried again only to be audited, so it is
    * written before the next record that can be, or when the agent ends.
    */
-  async startFailed(domain: AuditedDomain, reason: AuditReason): Promise<void> {
-    const at = this.#clock.wall();
-    const records = this.#startOf(domain, reason, false);
-    try {
-      await this.#append(records, at);
-    } catch (thrown) {
-      if (this.#owed.length < owedMax) this.#owed.push({ at, records });
-      throw thrown;
-    }
+  startFailed(domain: AuditedDomain, reason: AuditReason): Promise<void> {
+    return this.#appendOrOwe(this.#startOf(domain, reason, false));
   }
 
-  domainStop(domain: AuditedDomain, reason: AuditReason, success = true): Promise<void> {
-    return this.#append([this.#control(domain, 'stop', reason, success)]);
+  /** What has ended has ended, so a stop succeeds, whatever its reason. */
+  domainStop(domain: AuditedDomain, reason: AuditReason): Promise<void> {
+    return this.#append([this.#control(domain, 'stop', reason, true)]);
   }
 
   /** What is audited last of one process of a guest: after a restart of the agent it tells what is still to be audited (I7). Reads all records. */
@@ -84,10 +83,11 @@ export class Auditor {
     return line.includes(' op=start ') ? 'start' : 'stop';
   }
 
+  /** A call that has been answered, or is going to be. Throws when it cannot be written, and then it is owed as a failed start is. */
   api({ principal, requestId, method, path, outcome, success }: AuditedRequest): Promise<void> {
     const fields = { principal, 'request-id': requestId, method, path, outcome };
     const text = Object.entries(fields).map(([key, value]) => encodeField(key, value));
-    return this.#append([{ type: 'VMFERRY_API', success, text: text.join(' ') }]);
+    return this.#appendOrOwe([{ type: 'VMFERRY_API', success, text: text.join(' ') }]);
   }
 
   async close(): Promise<void> {
@@ -97,12 +97,25 @@ export class Auditor {
   }
 
   #startOf(domain: AuditedDomain, reason: AuditReason, success: boolean): AuditRecord[] {
-    const resources = resourcesOf(domain).map((facts) => formatResource(domain, facts));
-    return [...resources, this.#control(domain, 'start', reason, success)];
+    const label = domain.label === null ? [] : [formatLabel(domain, domain.label)];
+    const inOrder = [...domain.resources].sort((x, y) => order.indexOf(x.t) - order.indexOf(y.t));
+    const resources = inOrder.map((facts) => formatResource(domain, facts));
+    return [...label, ...resources, this.#control(domain, 'start', reason, success)];
   }
 
   #control(domain: AuditedDomain, op: 'start' | 'stop', reason: AuditReason, success: boolean): AuditRecord {
     return formatControl(domain, { op, reason, success, ...(domain.pid === undefined ? {} : { pid: domain.pid }) });
+  }
+
+  /** What the file refuses as it is would be refused again, and is not owed. */
+  async #appendOrOwe(records: readonly AuditRecord[]): Promise<void> {
+    const at = this.#clock.wall();
+    try {
+      await this.#append(records, at);
+    } catch (thrown) {
+      if (this.#owed.length < owedMax && !VmferryError.is(thrown, 'invalid-argument')) this.#owed.push({ at, records });
+      throw thrown;
+    }
   }
 
   async #append(records: readonly AuditRecord[], at = this.#clock.wall()): Promise<void> {
@@ -124,13 +137,4 @@ export class Auditor {
       this.#owed.shift();
     }
   }
-}
-
-function resourcesOf({ disks, macs, memoryKib, vcpus }: AuditedDomain): ResourceFacts[] {
-  return [
-    ...disks.map((path) => ({ t: 'disk', reason: 'start', old: null, new: path }) as const),
-    ...macs.map((mac) => ({ t: 'net', reason: 'start', old: null, new: mac }) as const),
-    { t: 'mem', reason: 'start', old: 0, new: memoryKib },
-    { t: 'vcpu', reason: 'start', old: 0, new: vcpus },
-  ];
 }

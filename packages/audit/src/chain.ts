@@ -15,10 +15,19 @@ export interface ChainLink {
   readonly hash: string;
 }
 
+/** A record as it stands in a file, in its place. */
+export interface ChainedRecord {
+  readonly link: ChainLink;
+  readonly time: string;
+  readonly type: AuditType;
+  readonly success: boolean;
+  readonly fields: string;
+}
+
 export const genesis: ChainLink = { seq: 0, hash: '0'.repeat(64) };
 
 const LINE_BYTES_MAX = 64 * 1024;
-const LINE = /^(seq=(\d{1,15}) time=\S{24} type=([A-Z_]+) success=(?:yes|no) (.*)) hash=([0-9a-f]{64})$/s;
+const LINE = /^(seq=(\d{1,15}) time=(\S{24}) type=([A-Z_]+) success=(yes|no) (.*)) hash=([0-9a-f]{64})$/s;
 
 export function formatLine(before: ChainLink, at: Date, record: AuditRecord): { line: string; link: ChainLink } {
   const seq = before.seq + 1;
@@ -74,12 +83,12 @@ export class ChainReader {
     return Buffer.concat([first, ...more.flatMap((line) => [Buffer.from('\n'), line])]);
   }
 
-  /** Takes a line without its newline. Throws `state-unreadable` at a record that follows what is no record and was not marked. */
-  push(line: Uint8Array): void {
+  /** Takes a line without its newline; null when it is no record. Throws `state-unreadable` at a record that follows what is no record and was not marked. */
+  push(line: Uint8Array): ChainedRecord | null {
     const found = this.#read(Buffer.from(line).toString('utf8'));
     if (found === null) {
       this.#torn.push(line);
-      return;
+      return null;
     }
     // Before the first record that is trusted, there is nothing to compare with.
     const torn = this.#last === null ? null : this.torn;
@@ -96,17 +105,18 @@ export class ChainReader {
     if (torn !== null) this.#tornCount += 1;
     this.#torn = [];
     this.#last = found.link;
+    return found;
   }
 
-  #read(line: string): { link: ChainLink; type: AuditType; fields: string } | null {
+  #read(line: string): ChainedRecord | null {
     const match = LINE.exec(line);
     if (match === null) return null;
-    const [, body = '', seqText, type = '', fields = '', hash = ''] = match;
+    const [, body = '', seqText, time = '', type = '', success, fields = '', hash = ''] = match;
     if (!Object.hasOwn(auditTypes, type)) return null;
     const link = { seq: Number(seqText), hash };
     const before = this.#last;
     if (before !== null && (link.seq !== before.seq + 1 || hashOf(before, body) !== hash)) return null;
     // The table of types was just asked.
-    return { link, type: type as AuditType, fields };
+    return { link, time, type: type as AuditType, success: success === 'yes', fields };
   }
 }

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { VmferryError } from '@vmferry/errors';
 import type { AuditSink } from './auditor.js';
-import { type ChainLink, ChainReader, formatLine, genesis, tornRecord } from './chain.js';
+import { type ChainedRecord, type ChainLink, ChainReader, formatLine, genesis, tornRecord } from './chain.js';
 import type { AuditRecord } from './records.js';
 
 const TAIL_BYTES = 256 * 1024;
@@ -171,25 +171,47 @@ async function openDurably(path: string): Promise<FileHandle> {
   }
 }
 
-/** Follows the whole chain of a file. Throws `state-unreadable` where it is broken, and when its end is torn and not yet marked. */
-export async function verifyAuditFile(path: string): Promise<{ records: number; torn: number; hash: string }> {
+export interface VerifiedFile {
+  readonly records: number;
+  /** How often a crash has left half a record, which the chain covers. */
+  readonly torn: number;
+  /** Bytes of a half-written record at the very end, as of a crash, or of a write under way: the next record would mark them. */
+  readonly tornEndBytes: number;
+  readonly hash: string;
+}
+
+/** Follows the whole chain of a file, and tells `heard` each record. Throws `state-unreadable` where it is broken; half a record is borne at the end only. */
+export async function verifyAuditFile(
+  path: string,
+  heard: (record: ChainedRecord) => void = () => undefined,
+): Promise<VerifiedFile> {
   const reader = new ChainReader(genesis);
   let rest: Uint8Array = new Uint8Array();
-  for await (const chunk of createReadStream(path)) ({ rest } = pushLines(reader, Buffer.concat([rest, chunk as Buffer])));
+  for await (const chunk of createReadStream(path)) ({ rest } = pushLines(reader, Buffer.concat([rest, chunk as Buffer]), heard));
+  const wholeLine = reader.torn !== null;
+  // A record may have lost nothing but its newline.
+  const unended = rest.length > 0 ? reader.push(rest) : null;
+  if (unended !== null) heard(unended);
   const { last, torn, tornCount } = reader;
-  if (rest.length > 0 || torn !== null || last === null) {
+  if (wholeLine && torn !== null) {
     throw new VmferryError('state-unreadable', `What stands in ${path} behind audit record ${last?.seq ?? 0} is no record.`, {
       data: { path },
     });
   }
-  return { records: last.seq, torn: tornCount, hash: last.hash };
+  const { seq, hash } = last ?? genesis;
+  return { records: seq, torn: tornCount, tornEndBytes: torn?.length ?? 0, hash };
 }
 
 /** Gives every whole line to the reader; what follows the last newline is the rest. */
-function pushLines(reader: ChainReader, bytes: Uint8Array): { rest: Uint8Array } {
+function pushLines(
+  reader: ChainReader,
+  bytes: Uint8Array,
+  heard: (record: ChainedRecord) => void = () => undefined,
+): { rest: Uint8Array } {
   let start = 0;
   for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
-    reader.push(bytes.subarray(start, end));
+    const record = reader.push(bytes.subarray(start, end));
+    if (record !== null) heard(record);
     start = end + 1;
   }
   return { rest: bytes.subarray(start) };

@@ -54,6 +54,14 @@ export type ResourceFacts =
   | { readonly t: 'net-open'; readonly mac: string; readonly path: string; readonly rdev: DeviceNumber }
   | { readonly t: 'cgroup'; readonly reason: 'allow' | 'deny'; readonly cgroup: string; readonly of: CgroupDevices };
 
+/** In the words of whoever labels: a SELinux context, `+UID:+GID`. */
+export interface LabelFacts {
+  /** Of the process. */
+  readonly process: string;
+  /** Of its images. */
+  readonly image: string;
+}
+
 export interface DeviceNumber {
   readonly major: number;
   readonly minor: number;
@@ -69,13 +77,14 @@ export function formatControl(guest: AuditedGuest, { op, reason, pid, success }:
   return { type: 'VIRT_CONTROL', success, text: `virt=${word(guest.virt)} op=${op} reason=${reason} ${whom(guest)}${process}` };
 }
 
-export function formatResource(guest: AuditedGuest, facts: ResourceFacts, success = true): AuditRecord {
+/** As given, whatever came of the start (A7). */
+export function formatResource(guest: AuditedGuest, facts: ResourceFacts): AuditRecord {
   const [name, reason] = facts.t === 'net-open' ? ['net', 'open'] : [facts.t, word(facts.reason)];
   const text = `virt=${word(guest.virt)} resrc=${name} reason=${reason} ${whom(guest)} ${resourceFields(facts)}`;
-  return { type: 'VIRT_RESOURCE', success, text };
+  return { type: 'VIRT_RESOURCE', success: true, text };
 }
 
-export function formatLabel(guest: AuditedGuest, label: { readonly process: string; readonly image: string }): AuditRecord {
+export function formatLabel(guest: AuditedGuest, label: LabelFacts): AuditRecord {
   const labels = `${encodeField('vm-ctx', label.process)} ${encodeField('img-ctx', label.image)}`;
   return { type: 'VIRT_MACHINE_ID', success: true, text: `virt=${word(guest.virt)} ${whom(guest)} ${labels}` };
 }

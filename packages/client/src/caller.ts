@@ -29,6 +29,8 @@ export interface Call<S extends z.ZodType> extends CallOptions {
   readonly body?: unknown;
   readonly query?: Readonly<Record<string, string | number | undefined>> | undefined;
   readonly reply: S;
+  /** A status that comes with such a reply too, besides 200 to 299. */
+  readonly alsoStatus?: number;
   readonly timeoutMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -168,7 +170,8 @@ export class Caller {
   }
 
   #checked<S extends z.ZodType>(call: Call<S>, response: AxiosResponse<string>): z.output<S> {
-    if (response.status < 200 || response.status > 299) throw this.#refusal(call.path, response.status, response.data);
+    const isGood = (response.status >= 200 && response.status <= 299) || response.status === call.alsoStatus;
+    if (!isGood) throw this.#refusal(call.path, response.status, response.data);
     const result = call.reply.safeParse(
       response.status === 204 || response.data === '' ? undefined : this.#json(call.path, response.data),
     );
@@ -202,13 +205,25 @@ export class Caller {
 
 const kept = { keepAlive: true, timeout: idleSocketMs } as const;
 
-/** Shows the certificate of its moment on each new connection: no session is kept to be taken up again. */
+/**
+ * Shows the certificate of its moment: no session is kept to be taken up again, and a connection on which another one was shown before is used for no further request.
+ */
 class CertifiedAgent extends https.Agent {
   readonly #identity: TlsIdentity;
+  #shown: TlsIdentity['pem'];
 
   constructor(identity: TlsIdentity) {
     super({ ...kept, maxCachedSessions: 0 });
     this.#identity = identity;
+    this.#shown = identity.pem;
+  }
+
+  // Node calls it for each request, and documents it only by its use; the agents that keep connections by other rules hook in here too.
+  addRequest(...request: unknown[]): void {
+    const { pem } = this.#identity;
+    if (pem !== this.#shown) for (const idle of Object.values(this.freeSockets).flat()) idle?.destroy();
+    this.#shown = pem;
+    (https.Agent.prototype as unknown as { addRequest(...request: unknown[]): void }).addRequest.apply(this, request);
   }
 
   override createConnection(...[options, done]: Parameters<https.Agent['createConnection']>) {

@@ -7,6 +7,7 @@ import {
   type BeginRequest,
   type BlockInfo,
   type BlockStats,
+  type BreakLeaseRequest,
   beginReply,
   blockInfo,
   blockStats,
@@ -27,6 +28,8 @@ import {
   type EvidenceRequest,
   evidenceReply,
   type ForceComplete,
+  type LeaseResource,
+  leaseResource,
   type MemoryStats,
   type MigrationCheck,
   type MigrationParameters,
@@ -86,6 +89,11 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
     return this.caller.call({ method: 'get', path: `${domainPath(domain)}/xml`, reply: domainXmlDocument, ...options });
   }
 
+  /** The same with the passwords of its display. */
+  secureDomainXml(domain: string, options: CallOptions = {}): Promise<DomainXmlDocument> {
+    return this.caller.call({ method: 'get', path: `${domainPath(domain)}/secure-xml`, reply: domainXmlDocument, ...options });
+  }
+
   blockStats(domain: string, options: CallOptions = {}): Promise<BlockStats> {
     return this.caller.call({ method: 'get', path: `${domainPath(domain)}/block-stats`, reply: blockStats, ...options });
   }
@@ -110,6 +118,16 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
   /** Passes a command on to QEMU's monitor, for an administrator. */
   monitorCommand(domain: string, body: MonitorCommand, options: CallOptions = {}): Promise<MonitorReply> {
     return this.caller.call({ method: 'post', path: `${domainPath(domain)}/monitor`, body, reply: monitorReply, ...options });
+  }
+
+  lease(uuid: string, options: CallOptions = {}): Promise<LeaseResource> {
+    return this.caller.call({ method: 'get', path: `/v1/leases/${segment(uuid)}`, reply: leaseResource, ...options });
+  }
+
+  /** Frees the lease of a guest whose owner was fenced, for an administrator. */
+  breakLease(uuid: string, body: BreakLeaseRequest, options: CallOptions = {}): Promise<LeaseResource> {
+    const path = `/v1/leases/${segment(uuid)}/break`;
+    return this.caller.call({ method: 'post', path, body, reply: leaseResource, ...options });
   }
 
   start(domain: string, body: StartDomain = {}, options: CallOptions = {}): Promise<DomainResource> {

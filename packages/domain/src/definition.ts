@@ -1,5 +1,6 @@
 import type { XmlElement } from '@vmferry/xml';
 import type { Device } from './devices.js';
+import type { SecLabel } from './read-seclabels.js';
 
 /** The types that vmferry accepts (S12). `kvm` runs on KVM, `qemu` on TCG; `kqemu` and `xen` are read but run nowhere. */
 export const domainTypes = ['kvm', 'qemu', 'kqemu', 'xen'] as const;
@@ -36,6 +37,8 @@ export interface DomainDefinition {
   readonly emulator?: string;
   /** In document order, without those that only concern the host (`audio`). */
   readonly devices: readonly Device[];
+  /** What is asked of the host's security driver; empty: nothing but its default. */
+  readonly secLabels: readonly SecLabel[];
   /**
    * Elements outside `devices` that would change what the guest sees and that cannot be started here, each as a path for a
    * person, like `os/loader type='pflash'` or `qemu:commandline`. `checkSupported` refuses to start with any.

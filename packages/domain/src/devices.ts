@@ -136,13 +136,18 @@ export interface ConsoleDevice extends Placed {
 export interface GraphicsDevice extends Placed {
   readonly t: 'graphics';
   readonly type: 'vnc' | 'spice';
-  /** -1: chosen when the domain starts. */
+  /** -1: none, or not chosen yet. */
   readonly port: number;
-  /** Of spice; -1: none, or chosen when the domain starts. */
+  /** Of spice, over TLS; -1: none, or not chosen yet. */
   readonly tlsPort: number;
+  /** The host chooses the ports at each start; those that are there are of the guest that runs. */
   readonly autoport: boolean;
-  /** An address; absent: the host's default. */
+  /** An address; absent: see `displayListenOf`. */
   readonly listen?: string;
+  /** Printable ASCII, of vnc 1 to 8 characters, of spice 1 to 60. A secret: never in a log, a message or a command line. */
+  readonly password?: string;
+  /** UTC, as YYYY-MM-DDTHH:MM:SS; only with a password. */
+  readonly passwordValidTo?: string;
 }
 
 export interface VideoDevice extends OnPci {

@@ -5,6 +5,11 @@ export function withAttribute(of: XmlElement, name: string, value: string): XmlE
   return element(of.name, { ...of.attributes, [name]: value }, of.children);
 }
 
+export function withoutAttributes(of: XmlElement, names: readonly string[]): XmlElement {
+  const kept = Object.entries(of.attributes).filter(([name]) => !names.includes(name));
+  return element(of.name, Object.fromEntries(kept), of.children);
+}
+
 export function withChildren(of: XmlElement, children: readonly XmlNode[]): XmlElement {
   return element(of.name, of.attributes, children);
 }

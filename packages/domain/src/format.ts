@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { VmferryError } from '@vmferry/errors';
 import { formatXml } from '@vmferry/xml';
 import type { DomainDefinition } from './definition.js';
+import { withDevices, withoutAttributes } from './edit.js';
 import { readDomain } from './parse.js';
 
 /**
@@ -13,4 +14,12 @@ export function formatDomain(definition: DomainDefinition): string {
     throw new VmferryError('internal', `The definition of ${definition.name} was changed beside its document.`);
   }
   return formatXml(definition.xml);
+}
+
+/** The same for whoever may only look: the passwords of its displays are left out, as libvirt leaves them out without its SECURE flag. */
+export function formatForReaders(definition: DomainDefinition): string {
+  const secrets = ['passwd', 'passwdValidTo'];
+  return formatXml(
+    withDevices(definition.xml, (device) => (device.name === 'graphics' ? withoutAttributes(device, secrets) : device)),
+  );
 }

@@ -9,6 +9,7 @@ import { readCpu } from './read-cpu.js';
 import { readDevices } from './read-devices.js';
 import { readMemoryAndVcpus } from './read-memory.js';
 import { readOs } from './read-os.js';
+import { readSecLabels } from './read-seclabels.js';
 import { readUnsupported } from './read-unsupported.js';
 
 export interface ParseOptions {
@@ -60,6 +61,7 @@ export function readDomain(root: XmlElement): DomainDefinition {
     clock: readClock(root),
     ...(emulator === undefined ? {} : { emulator: absolutePath('<emulator>', emulator) }),
     devices: refine(readDevices(root), os.machine),
+    secLabels: readSecLabels(root),
     unsupported: readUnsupported(root),
     xml: root,
   };

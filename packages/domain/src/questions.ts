@@ -11,6 +11,13 @@ export function graphicsOf({ devices }: DomainDefinition): GraphicsDevice | unde
   return first?.t === 'graphics' && second === undefined ? first : undefined;
 }
 
+/** Where a display listens that names no address. */
+const displayListenDefault = '127.0.0.1';
+
+export function displayListenOf({ listen = displayListenDefault }: GraphicsDevice): string {
+  return listen;
+}
+
 /** The serial ports in the order of their numbers. Without a `<serial>`, a `<console>` is one: it was written for that port. */
 export function serialPortsOf({ devices }: DomainDefinition): { readonly port: number; readonly backend: CharacterBackend }[] {
   const serials = devices.filter((device) => device.t === 'serial');

@@ -1,16 +1,24 @@
 import { attribute, childrenOf, type XmlElement } from '@vmferry/xml';
 import { readPciAddress } from './address.js';
 import type { GraphicsDevice, VideoDevice } from './devices.js';
-import { attributeOf, integer, invalid, only, optionalInteger, supported, UnsupportedPart } from './fields.js';
+import { attributeOf, integer, invalid, matching, only, optionalInteger, supported, UnsupportedPart } from './fields.js';
 import { hostAddress } from './read-characters.js';
 
 /** Attributes that protect or widen the access to a display; a display that left them out would not be what its owner wrote. */
-const refused = ['passwd', 'passwdValidTo', 'connected', 'keymap', 'sharePolicy', 'socket', 'websocket', 'powerControl'];
+const refused = ['connected', 'keymap', 'sharePolicy', 'socket', 'websocket', 'powerControl'];
+/** The same as elements: which channels have to be encrypted, and what a client may do besides looking and typing. */
+const refusedElements = ['channel', 'clipboard', 'filetransfer'];
+
+/** What VNC's DES key and SPICE's ticket have room for. */
+const passwordCharsMax = { vnc: 8, spice: 60 } as const;
 
 export function readGraphics(graphics: XmlElement): Omit<GraphicsDevice, 't' | 'position'> {
   const type = supported('type', attribute(graphics, 'type') ?? '', ['vnc', 'spice']);
   const found = refused.find((name) => attribute(graphics, name) !== undefined);
   if (found !== undefined) throw new UnsupportedPart(found);
+  const element = refusedElements.find((name) => childrenOf(graphics, name).length > 0);
+  if (element !== undefined) throw new UnsupportedPart(element);
+  supported('defaultMode', attribute(graphics, 'defaultMode') ?? 'any', ['any']);
   supported('gl enable', attributeOf(graphics, 'gl', 'enable') ?? 'no', ['no']);
   const port = readPort(graphics, 'port', type === 'vnc' ? 5900 : 1);
   const tlsPort = type === 'spice' ? readPort(graphics, 'tlsPort', 1) : -1;
@@ -21,7 +29,29 @@ export function readGraphics(graphics: XmlElement): Omit<GraphicsDevice, 't' | '
     tlsPort,
     autoport: attribute(graphics, 'autoport') === 'yes' || (port === -1 && tlsPort === -1),
     ...(listen === undefined ? {} : { listen }),
+    ...readPassword(graphics, type),
   };
+}
+
+/** Messages never show what was given as the password. */
+function readPassword(graphics: XmlElement, type: 'vnc' | 'spice'): Pick<GraphicsDevice, 'password' | 'passwordValidTo'> {
+  const password = attribute(graphics, 'passwd');
+  const validTo = attribute(graphics, 'passwdValidTo');
+  if (password === undefined) {
+    if (validTo !== undefined) throw invalid('<graphics passwdValidTo>', 'is given without a passwd');
+    return {};
+  }
+  const charsMax = passwordCharsMax[type];
+  if (!/^[ -~]+$/.test(password) || password.length > charsMax)
+    throw invalid('<graphics passwd>', `must have 1 to ${charsMax} printable ASCII characters for ${type}`);
+  return { password, ...(validTo === undefined ? {} : { passwordValidTo: readTime(validTo) }) };
+}
+
+function readTime(text: string): string {
+  const [where, expected] = ['<graphics passwdValidTo>', 'a time in UTC, as YYYY-MM-DDTHH:MM:SS'];
+  matching(where, text, /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d$/, expected);
+  if (Number.isNaN(Date.parse(`${text}Z`))) throw invalid(where, `must be ${expected}`);
+  return text;
 }
 
 /** VNC counts its displays from port 5900. */

@@ -96,7 +96,7 @@ export const errorCodes = {
   'stream-silent': row(504, TIMEOUT, false, 'The migration stream stayed silent'),
   'stream-not-found': row(404, INVALID_ARG, false, 'There is no such stream'),
   'stream-over': row(409, INVALID, false, 'The stream has ended'),
-  'port-busy': row(409, INVALID, true, 'No migration port is free'),
+  'port-busy': row(409, INVALID, true, 'The port is in use, or none of them is free'),
   'session-not-found': row(404, INVALID, false, 'There is no such control session'),
   'session-lost': row(409, FAILED, false, 'The control session of the migration ended'),
 
@@ -121,6 +121,7 @@ export const errorCodes = {
   'lease-unavailable': row(503, FAILED, true, 'The lease store does not answer'),
   'lock-driver-mismatch': row(422, UNSUPPORTED, false, 'Source and destination use different lock drivers'),
   'label-failed': row(500, INTERNAL, false, 'A file could not be labelled for QEMU'),
+  'network-unavailable': row(422, UNSUPPORTED, false, 'What an interface is connected to cannot be had on this host'),
   'state-unwritable': row(503, INTERNAL, true, 'The state of the host cannot be written'),
   'state-unreadable': row(500, INTERNAL, false, 'The state of the host cannot be read'),
   'agent-running': row(409, INVALID, false, 'Another agent holds this state folder'),

@@ -1,8 +1,15 @@
 import { realpath } from 'node:fs/promises';
-import { type DomainDefinition, formatDomain, type StateWithReason } from '@vmferry/domain';
+import { type DomainDefinition, formatDomain, graphicsOf, placeDisplay, type StateWithReason } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
-import { commandLine, identityOf, isTerminal, missingForMigration, type ProcessIdentity } from '@vmferry/hypervisor';
+import {
+  commandLine,
+  displayPortsOf,
+  identityOf,
+  isTerminal,
+  missingForMigration,
+  type ProcessIdentity,
+} from '@vmferry/hypervisor';
 import { closeFd, lockedFiles, processExecutable } from '@vmferry/posix';
 import { QmpClient } from '@vmferry/qmp';
 import { differencesOf } from './compare-guest.js';
@@ -38,22 +45,29 @@ const liveLockName = 'vmferry-live-lock';
  * `monitor-timeout`, which a monitor with another client on it brings too.
  */
 export async function examineQemu(host: GuestHost, foreign: ForeignQemu): Promise<ExaminedQemu> {
-  const { definition, pid, monitor } = foreign;
-  const capabilities = await host.capabilities(definition);
-  const { monitors, runtimeDir } = pathsOf(host, definition.uuid);
-  // What could not be started here has no way to another host either.
-  commandLine(definition, { incoming: false, monitors, capabilities, runtimeDir });
-  const process = await runningEmulator(pid, definition.emulator ?? capabilities.emulator);
+  const { pid, monitor } = foreign;
+  const capabilities = await host.capabilities(foreign.definition);
+  const process = await runningEmulator(pid, foreign.definition.emulator ?? capabilities.emulator);
   const qmp = await QmpClient.connect({ path: monitor, clock: host.clock, deadlineMs: greetingDeadlineMs });
   try {
     const listener = qmp.listenerPid;
     if (listener !== pid) throw mismatch(`The monitor ${monitor} is that of process ${listener}, not of ${pid}.`);
+    const definition = await displayed(foreign.definition, qmp);
+    const { monitors, runtimeDir } = pathsOf(host, definition.uuid);
+    // What could not be started here has no way to another host either.
+    commandLine(host.network.resolve(definition), {
+      incoming: false,
+      monitors,
+      capabilities,
+      spiceTlsDir: host.displays.tlsDir,
+      runtimeDir,
+    });
     const differences = await differencesOf(definition, qmp);
     if (differences.length > 0) throw mismatch(`This QEMU is another guest: ${differences[0]}.`, { differences });
     const missing = await missingForMigration(qmp);
     if (missing.length > 0)
       throw new VmferryError('hypervisor-unsupported', `This QEMU cannot migrate safely: it lacks ${missing.join(', ')}.`);
-    return { ...foreign, process, qmp, state: await stateOf(qmp) };
+    return { ...foreign, definition, process, qmp, state: await stateOf(qmp) };
   } catch (thrown) {
     qmp.close();
     throw thrown;
@@ -82,7 +96,7 @@ export async function attachGuest(host: GuestHost, { definition, process, qmp, s
     domainXml: formatDomain(definition),
   };
   if (!(await host.statuses.create(status))) throw startedAlready(definition);
-  const guest = new Guest(host, definition, status, qmp);
+  const guest = new Guest(host, definition, status, qmp, []);
   try {
     await giveLiveLock(host, definition.uuid, qmp);
     await host.locks.register(definition.uuid, process.pid, resourcesOf(definition.uuid));
@@ -133,6 +147,12 @@ export async function caveatOf({ definition, status }: Guest): Promise<string | 
   } catch (thrown) {
     return `Whether QEMU holds its image locks cannot be seen: ${VmferryError.from(thrown).message}`;
   }
+}
+
+/** The definition with the ports that its display really has, where it leaves them to the host. */
+async function displayed(definition: DomainDefinition, qmp: QmpClient): Promise<DomainDefinition> {
+  const graphics = graphicsOf(definition);
+  return graphics?.autoport === true ? placeDisplay(definition, await displayPortsOf(qmp, graphics)) : definition;
 }
 
 async function runningEmulator(pid: number, emulator: string): Promise<ProcessIdentity> {

@@ -41,7 +41,7 @@ async function toQemu(): Promise<{ channel: Channel; qemu: Socket }> {
   const server = createServer().listen(join(folder, 's'));
   await once(server, 'listening');
   const accepted = once(server, 'connection') as Promise<[Socket]>;
-  const channel = await connectLocalStream(join(folder, 's'), systemClock, 1_000);
+  const channel = await connectLocalStream(join(folder, 's'), { clock: systemClock, deadlineMs: 1_000 });
   const [qemu] = await accepted;
   qemu.on('error', () => undefined).resume();
   server.close();

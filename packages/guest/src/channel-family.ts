@@ -64,7 +64,7 @@ export class ChannelFamily {
     const family = new ChannelFamily();
     try {
       for (const [channel, path] of localSockets.entries()) {
-        const control = await connectUnix(path, o.clock, o.deadlineMs);
+        const control = await connectUnix(path, o);
         family.#ends.push(new FamilyEnd(control, () => (family.#released ? undefined : o.ended?.(channel))));
       }
       return family;

@@ -14,7 +14,7 @@ it('is the connection itself: shutting it ends it for everyone who shares it', a
   server.listen(path);
   await once(server, 'listening');
   const accepted = once(server, 'connection') as Promise<[Socket]>;
-  const channel = await connectLocalStream(path, systemClock, 1_000);
+  const channel = await connectLocalStream(path, { clock: systemClock, deadlineMs: 1_000 });
   const [peer] = await accepted;
   peer.resume();
   const ended = once(peer, 'end');
@@ -47,7 +47,9 @@ it('can be shut when the peer has reset it: then there is nothing to end', async
 });
 
 it('says which socket cannot be connected', async () => {
-  await expect(connectLocalStream('/nonexistent/stream', systemClock, 1_000)).rejects.toMatchObject({ code: 'stream-failed' });
+  await expect(connectLocalStream('/nonexistent/stream', { clock: systemClock, deadlineMs: 1_000 })).rejects.toMatchObject({
+    code: 'stream-failed',
+  });
 });
 
 it('tells how long the peer of a TCP connection has been silent', async () => {

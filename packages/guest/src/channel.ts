@@ -2,6 +2,7 @@ import { createConnection, type Socket } from 'node:net';
 import { VmferryError } from '@vmferry/errors';
 import { checkUnixSocketPath, closeFd, detachSocket, isErrno, setSendBuffer, shutdownFd, tcpSilentMs } from '@vmferry/posix';
 import type { Clock } from '@vmferry/seams';
+import type { SocketMaker } from '@vmferry/security-label';
 
 /**
  * The data channel of a migration: QEMU's end of it, as a connected socket that is handed over by descriptor. The agent keeps a
@@ -47,18 +48,28 @@ export class Channel {
 /** How far QEMU may write ahead of its relay: by several of its blocks of 128 KiB, or the two would wake each other for every one. */
 const localBufferBytes = 512 * 1024;
 
-/** Connects to the unix socket of a relay's stream, or to that of a QEMU. Throws `stream-failed`, after `deadlineMs` too. */
-export async function connectLocalStream(path: string, clock: Clock, deadlineMs: number): Promise<Channel> {
-  const channel = Channel.of(await connectUnix(path, clock, deadlineMs));
+/** Connects to the unix socket of a relay's stream, or to that of a QEMU. Throws `stream-failed`, after `deadlineMs` too. `makeSocket` labels it. */
+export async function connectLocalStream(
+  path: string,
+  o: { readonly clock: Clock; readonly deadlineMs: number; readonly makeSocket?: SocketMaker },
+): Promise<Channel> {
+  const channel = Channel.of(await connectUnix(path, o));
   setSendBuffer(channel.fd, localBufferBytes);
   return channel;
 }
 
 /** The same connection, in Node's hands. */
-export function connectUnix(path: string, clock: Clock, deadlineMs: number): Promise<Socket> {
+export function connectUnix(
+  path: string,
+  {
+    clock,
+    deadlineMs,
+    makeSocket = (make) => make(),
+  }: { readonly clock: Clock; readonly deadlineMs: number; readonly makeSocket?: SocketMaker },
+): Promise<Socket> {
   checkUnixSocketPath(path);
   return new Promise((resolve, reject) => {
-    const socket = createConnection({ path });
+    const socket = makeSocket(() => createConnection({ path }));
     const fail = (cause?: unknown) => {
       socket.destroy();
       reject(new VmferryError('stream-failed', `The stream socket ${path} cannot be connected.`, { cause }));

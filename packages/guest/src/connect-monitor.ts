@@ -9,11 +9,12 @@ import type { GuestHost } from './guest-host.js';
  */
 export async function connectMonitor(
   host: GuestHost,
-  { monitors, process, name }: Pick<DomainStatus, 'monitors' | 'process' | 'name'>,
+  { uuid, monitors, process, name }: Pick<DomainStatus, 'uuid' | 'monitors' | 'process' | 'name'>,
   o: { readonly deadlineMs: number; readonly signal?: AbortSignal },
 ): Promise<QmpClient> {
   const path = host.owner === 'source' ? monitors.source : monitors.destination;
-  const qmp = await QmpClient.connect({ path, clock: host.clock, ...o });
+  const makeSocket = await host.security.socketMaker({ uuid }, 'agent');
+  const qmp = await QmpClient.connect({ path, clock: host.clock, makeSocket, ...o });
   const listener = qmp.listenerPid;
   if (listener === process.pid) return qmp;
   qmp.close();

@@ -19,7 +19,8 @@ export async function findGuest(host: GuestHost, status: DomainStatus): Promise<
   try {
     const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs });
     await host.locks.register(status.uuid, status.process.pid, resourcesOf(status.uuid));
-    return new Guest(host, parseDomain(status.domainXml), status, qmp);
+    await host.security.reserve(status, status.process.pid);
+    return new Guest(host, parseDomain(status.domainXml), status, qmp, await host.security.labelsOf(status));
   } catch (thrown) {
     // It may have ended between the look and the greeting.
     if (!isSameProcess(status.process)) return null;

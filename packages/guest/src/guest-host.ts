@@ -3,8 +3,10 @@ import type { DomainDefinition } from '@vmferry/domain';
 import type { DomainStatuses } from '@vmferry/host-state';
 import type { Capabilities } from '@vmferry/hypervisor';
 import type { LockDriver } from '@vmferry/locking';
+import type { HostInterfaces } from '@vmferry/network';
 import type { Clock, FaultPoints } from '@vmferry/seams';
 import type { SecurityDriver } from '@vmferry/security-label';
+import type { Displays } from './displays.js';
 
 /** Which of the host's two agents owns a guest, and so which of its two monitors is used. */
 export type Owner = 'source' | 'destination';
@@ -21,6 +23,8 @@ export interface GuestHost {
   readonly logDir: (uuid: string) => string;
   readonly locks: LockDriver;
   readonly security: SecurityDriver;
+  readonly network: HostInterfaces;
+  readonly displays: Displays;
   readonly auditor: Auditor;
   /** Who QEMU runs as; null when the agent is not root and QEMU runs as the agent's own user. */
   readonly qemuUser: { readonly uid: number; readonly gid: number } | null;

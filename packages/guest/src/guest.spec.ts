@@ -14,7 +14,7 @@ afterAll(() => world.close());
 
 async function started(o: { id?: string; disk?: string; host?: GuestHost } = {}): Promise<Guest> {
   return startGuest(o.host ?? world.host, {
-    definition: await definitionOf(world.host, o.disk, o.id),
+    placed: await world.host.displays.place(await definitionOf(world.host, o.disk, o.id)),
     incoming: false,
     persistent: true,
     state: { state: 'paused', reason: 'user' },
@@ -120,6 +120,44 @@ it('starts QEMU paused, with its status on disk and a monitor for each agent', a
   expect(await world.leftovers()).toEqual([]);
 });
 
+it('S51: what QEMU is handed for a migration gets the label of its streams, and its sockets are made with theirs', async () => {
+  const calls: string[] = [];
+  const security: SecurityDriver = {
+    ...noLabels,
+    labelsOf: () => Promise.resolve([{ model: 'spec', doi: '0', label: 'of-guest' }]),
+    labelStreamFd: (domain, fd) => Promise.resolve(void calls.push(`stream ${domain.uuid} ${fd}`)),
+    socketMaker: (domain, whose) =>
+      Promise.resolve((make) => {
+        calls.push(`${whose} ${domain.uuid}`);
+        return make();
+      }),
+  };
+  const guest = await started({ host: { ...world.host, security } });
+  expect(guest.labels).toEqual([{ model: 'spec', doi: '0', label: 'of-guest' }]);
+  expect(new Set(calls), 'its monitor').toEqual(new Set([`agent ${uuid}`]));
+  calls.length = 0;
+  const { fd, name, label } = guest.handed({ fd: 17 }, 'vmferry-spec');
+  await label(fd);
+  (await guest.socketMaker('guest'))(() => undefined);
+  expect([name, ...calls]).toEqual(['vmferry-spec', `stream ${uuid} 17`, `guest ${uuid}`]);
+  await ended(guest);
+});
+
+it('after a restart the label of a guest that runs is its own again, and is told', async () => {
+  const guest = await started();
+  guest.qmp.close();
+  const reserved: unknown[] = [];
+  const security: SecurityDriver = {
+    ...noLabels,
+    reserve: (domain, pid) => Promise.resolve(void reserved.push(domain.uuid, pid)),
+    labelsOf: () => Promise.resolve([{ model: 'spec', doi: '0', label: 'of-guest' }]),
+  };
+  const again = await findGuest({ ...world.host, security }, guest.status);
+  expect([...reserved, again?.labels[0]?.label]).toEqual([uuid, guest.status.process.pid, 'of-guest']);
+  await again?.kill();
+  await again?.dispose({ migrated: false });
+});
+
 it('refuses to give back what a living guest holds', async () => {
   const guest = await started();
   await expect(guest.dispose({ migrated: false })).rejects.toMatchObject({ code: 'internal' });
@@ -162,9 +200,8 @@ it('does not take another process with the same pid for the guest', async () => 
 });
 
 it('S27: a QEMU that cannot start leaves nothing behind, and its error carries the end of its log', async () => {
-  const definition = await definitionOf(world.host, '/nonexistent/disk.img');
   const start = startGuest(world.host, {
-    definition,
+    placed: await world.host.displays.place(await definitionOf(world.host, '/nonexistent/disk.img')),
     incoming: false,
     persistent: false,
     state: { state: 'running', reason: 'booted' },
@@ -176,7 +213,7 @@ it('S27: a QEMU that cannot start leaves nothing behind, and its error carries t
 
 it('tells an incoming QEMU that has nothing yet from one that is loaded', async () => {
   const guest = await startGuest(world.host, {
-    definition: await definitionOf(world.host),
+    placed: await world.host.displays.place(await definitionOf(world.host)),
     incoming: true,
     persistent: false,
     state: { state: 'paused', reason: 'migration' },
@@ -187,14 +224,21 @@ it('tells an incoming QEMU that has nothing yet from one that is loaded', async 
   await guest.dispose({ migrated: true });
 });
 
-it('audits what a guest is made of, and nothing of QEMU (S11)', async () => {
+it('S11: an audit tells of the virtualization, the label and the resources that the definition says', async () => {
   const definition = await definitionOf(world.host, '/images/a.img');
-  expect(auditedOf(definition, 42)).toMatchObject({
+  const user = { uid: 107, gid: 108 };
+  const audited = auditedOf(definition, 42, { user });
+  expect(audited).toEqual({
     virt: 'qemu',
     name: 'spec',
+    uuid,
     pid: 42,
-    memoryKib: 4096,
-    disks: ['/images/a.img'],
-    macs: [],
+    label: { process: '+107:+108', image: '+107:+108' },
+    resources: [
+      { t: 'disk', reason: 'start', old: null, new: '/images/a.img' },
+      { t: 'mem', reason: 'start', old: 0, new: 4096 },
+      { t: 'vcpu', reason: 'start', old: 0, new: 1 },
+    ],
   });
+  expect(auditedOf({ ...definition, type: 'kvm' }, undefined, noLabels)).toMatchObject({ virt: 'kvm', label: null });
 });

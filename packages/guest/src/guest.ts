@@ -1,11 +1,12 @@
 import { rm } from 'node:fs/promises';
-import type { DomainDefinition } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
-import { killProcess, logTail, waitForExit } from '@vmferry/hypervisor';
+import { type HandedFd, killProcess, logTail, waitForExit } from '@vmferry/hypervisor';
 import { tcpSilentMsOf } from '@vmferry/posix';
 import type { QmpClient } from '@vmferry/qmp';
-import { labelledDomain } from '@vmferry/security-label';
+import { type GuestLabel, labelledDomain, type SocketMaker } from '@vmferry/security-label';
+import type { Channel } from './channel.js';
 import type { GuestHost } from './guest-host.js';
 
 /** Longer than any guest lives; the wait ends with the process. */
@@ -13,11 +14,13 @@ const foreverMs = 2_147_483_000;
 
 /**
  * One guest that lives on this host: its QEMU, this agent's monitor on it, and its status document. What it holds besides (labels,
- * runtime folder, status document) is given back by `dispose`, once its exit is proven.
+ * network devices, runtime folder, status document) is given back by `dispose`, once its exit is proven.
  */
 export class Guest {
   readonly definition: DomainDefinition;
   readonly qmp: QmpClient;
+  /** By which security drivers it is kept from the others. */
+  readonly labels: readonly GuestLabel[];
   /** Resolves when QEMU's exit is proven by its process descriptor. */
   readonly exited: Promise<void>;
   readonly #host: GuestHost;
@@ -26,11 +29,18 @@ export class Guest {
   readonly #handedOver = new AbortController();
   #writes: Promise<void> = Promise.resolve();
 
-  constructor(host: GuestHost, definition: DomainDefinition, status: DomainStatus, qmp: QmpClient) {
+  constructor(
+    host: GuestHost,
+    definition: DomainDefinition,
+    status: DomainStatus,
+    qmp: QmpClient,
+    labels: readonly GuestLabel[],
+  ) {
     this.#host = host;
     this.definition = definition;
     this.#status = status;
     this.qmp = qmp;
+    this.labels = labels;
     this.exited = exitOf(status, this.#handedOver.signal).then(() => {
       this.#alive = false;
     });
@@ -81,10 +91,23 @@ export class Guest {
 
   /**
    * Has the guest's interfaces announced, so that switches learn its new port. QEMU alone announces when it loads, not at `cont`
-   * (qemu-behaviour, T6).
+   * (qemu-behaviour, T6). The first frame has gone when this resolves; the next ones go after 50, 150, 250 and 350 ms, for a port that does not
+   * forward at once. False for a guest without interfaces.
    */
-  async announce(): Promise<void> {
+  async announce(): Promise<boolean> {
+    if (!this.definition.devices.some(({ t }) => t === 'interface')) return false;
     await this.qmp.execute('announce-self', { initial: 50, max: 550, rounds: 5, step: 100 });
+    return true;
+  }
+
+  /** One end of a migration, as QEMU gets it: with its label (S51). `name` is QEMU's own for it. */
+  handed({ fd }: Pick<Channel, 'fd'>, name: string): HandedFd {
+    return { fd, name, label: (labelled) => this.#host.security.labelStreamFd(this.definition, labelled) };
+  }
+
+  /** For a socket that QEMU is to get (`guest`), or by which the agent talks to it. */
+  socketMaker(whose: 'guest' | 'agent'): Promise<SocketMaker> {
+    return this.#host.security.socketMaker(this.definition, whose);
   }
 
   /** The end of QEMU's log, for the error of a QEMU that died (S27). */
@@ -109,6 +132,7 @@ export async function disposeHoldings(
   o: { readonly migrated: boolean },
 ): Promise<void> {
   await host.security.restoreAll(labelledDomain(definition), { migrated: o.migrated });
+  await host.network.remove(parseDomain(status.domainXml));
   await rm(status.runtimeDir, { recursive: true, force: true });
   await host.statuses.remove(status.uuid);
 }

@@ -1,9 +1,11 @@
 export { attachGuest, caveatOf, detachGuest, examineQemu, type ForeignQemu } from './attach-guest.js';
 export { Channel, connectLocalStream } from './channel.js';
 export { ChannelFamily } from './channel-family.js';
+export { type DisplayPlace, Displays, type DisplayTls, type PlacedDisplay } from './displays.js';
 export { findGuest } from './find-guest.js';
 export { disposeHoldings, Guest } from './guest.js';
 export type { GuestHost, Owner } from './guest-host.js';
 export { auditedOf, resourcesOf } from './holdings.js';
+export { canBind, type PortRange } from './ports.js';
 export { incomingStateOf } from './run-state.js';
-export { disposeUnstarted, obstaclesTo, type StartGuest, startGuest } from './start-guest.js';
+export { disposeUnstarted, obstaclesTo, removeUnstartedDevices, type StartGuest, startGuest } from './start-guest.js';

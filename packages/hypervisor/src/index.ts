@@ -1,12 +1,14 @@
 export { type CommandLineOptions, commandLine } from './command-line/command-line.js';
 export { measureDirtyRate } from './dirty-rate.js';
-export { type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
+export { displayPortsOf, relocateSpiceClients, type SpiceServer, setDisplayPassword, spiceClientsMoved } from './display.js';
+export { type ExecLabel, type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
 export { logTail } from './log-tail.js';
 export {
   bandwidthBytesPerSecMax,
   cancelDeadlineMsDefault,
   cancelMigration,
   enableMigrationCapabilities,
+  type HandedFd,
   incomingFromFd,
   incomingFromPort,
   incomingFromSocket,
@@ -20,8 +22,6 @@ export {
   missingForMigration,
   multifd,
   prepareMigration,
-  relocateSpiceClients,
-  type SpiceServer,
   setMigrationLimits,
   type TerminalMigrationStatus,
 } from './migration.js';

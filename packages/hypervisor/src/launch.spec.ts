@@ -1,6 +1,7 @@
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   lstatSync,
   openSync,
@@ -20,7 +21,7 @@ import { logTail } from './log-tail.js';
 import { isSameProcess, killProcess, type ProcessIdentity, waitForExit } from './process-identity.js';
 import { bareArgv, connectForTest, launchForTest, nobody, runtimeFolder } from './spec-helper.js';
 
-function processStatus(pid: number): Record<string, string> {
+function processStatus(pid: number | string): Record<string, string> {
   const lines = readFileSync(`/proc/${pid}/status`, 'utf8').trim().split('\n');
   return Object.fromEntries(lines.map((line) => line.split(':\t').map((part) => part.trim()) as [string, string]));
 }
@@ -115,6 +116,47 @@ test('QEMU runs as the given user, without groups, capabilities and new privileg
     'PWD=/',
   ]);
   expect(statSync(monitor).mode & 0o777).toBe(0o700);
+});
+
+const sandbox = ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'];
+
+test('threat 14: in its sandbox every thread of QEMU is filtered and without new privileges, also when it is born with a label', async () => {
+  const folder = runtimeFolder();
+  const monitor = join(folder, 'm');
+  // In place of an attribute of /proc, which takes a label only where there is a security module.
+  const attribute = join(folder, 'exec');
+  writeFileSync(attribute, '', { mode: 0o666 });
+  chmodSync(attribute, 0o666);
+  const { identity } = await launchForTest({
+    argv: bareArgv(monitor, ...sandbox),
+    logPath: join(folder, 'log'),
+    execLabels: [{ attribute, text: 'system_u:system_r:svirt_t:s0:c1,c2' }],
+  });
+  const qmp = await connectForTest(monitor);
+  await qmp.execute('query-status', {});
+  expect(readFileSync(attribute, 'utf8')).toBe('system_u:system_r:svirt_t:s0:c1,c2');
+  expect(readlinkSync(`/proc/${identity.pid}/exe`)).toContain('qemu-system-x86_64');
+  for (const thread of readdirSync(`/proc/${identity.pid}/task`)) {
+    const { Uid, Groups, NoNewPrivs, Seccomp, CapEff, CapPrm, CapInh, CapBnd, CapAmb } = processStatus(
+      `${identity.pid}/task/${thread}`,
+    );
+    expect([Uid?.split('\t'), Groups, NoNewPrivs, Seccomp]).toEqual([Array(4).fill(String(nobody.uid)), '', '1', '2']);
+    expect([CapEff, CapPrm, CapInh, CapBnd, CapAmb]).toEqual(Array(5).fill('0'.repeat(16)));
+  }
+});
+
+test('a label that is refused leaves no QEMU', async () => {
+  const folder = runtimeFolder();
+  const monitor = join(folder, 'm');
+  const { exited, identity } = await launchForTest({
+    argv: bareArgv(monitor),
+    logPath: join(folder, 'log'),
+    // The kernel takes no such label, with a security module or without.
+    execLabels: [{ attribute: '/proc/self/attr/exec', text: 'no label' }],
+  });
+  expect(await exited).toEqual({ code: 126, signal: null });
+  expect(isSameProcess(identity)).toBe(false);
+  expect(readdirSync(folder)).toEqual(['log']);
 });
 
 test('of the descriptors of the agent QEMU has exactly those that it is to inherit, from 4 on', async () => {

@@ -13,11 +13,21 @@ export interface LaunchOptions {
   readonly logPath: string;
   /** Whom QEMU runs as; the agent must be root then. Absent: whom the agent runs as. */
   readonly user?: { readonly uid: number; readonly gid: number };
-  /** Descriptors that QEMU gets as 4, 5, ... in this order; at most 5. They stay open here. */
+  /** What is written last before QEMU is executed, by the process that becomes QEMU: its labels. It is not executed when one is refused. */
+  readonly execLabels?: readonly ExecLabel[];
+  /** What it is executed behind, as whom the agent is: each word's program becomes the next by exec, in the same process. */
+  readonly launcher?: readonly string[];
+  /** Descriptors that QEMU gets as 4, 5, ... in this order: those of its taps, its live lock, and what else it holds. They stay open here. */
   readonly inheritFds?: readonly number[];
   /** The agent journals the process here. QEMU is executed only when this resolves; when it rejects, no QEMU comes to be. */
   readonly beforeExec: (identity: ProcessIdentity) => Promise<void>;
   readonly faults: FaultPoints;
+}
+
+/** A file of /proc/self/attr, and the label to write there (security-label's drivers know both). */
+export interface ExecLabel {
+  readonly attribute: string;
+  readonly text: string;
 }
 
 export interface Exit {
@@ -33,13 +43,18 @@ export interface LaunchedProcess {
 
 /** QEMU gets its first inherited descriptor as this one: 0 to 2 are the standard ones, 3 was the launcher's pipe. */
 export const firstInheritedFd = 4;
-const inheritedFdsMax = 5;
+/** Of one guest: a bound, far above what a guest has. */
+export const tapsMax = 32;
+const inheritedFdsMax = tapsMax + 3;
 
 /**
  * Waits for "go" on descriptor 3. The end of the agent closes the pipe, `read` fails and nothing is executed. The umask keeps
  * QEMU's unix sockets from others (threats, row 11). Every `exec` keeps the pid that the agent has journalled.
  */
 const launcherScript = 'umask 077; IFS= read -r word <&3 && [ "$word" = go ] || exit 125; exec 3<&-; exec "$@"';
+
+/** Writes pairs of attribute and label up to "--" and executes the rest. It runs as QEMU's user already, under the agent's label still. */
+const labelScript = 'while [ "$1" != -- ]; do printf %s "$2" >"$1" || exit 126; shift 2; done; shift; exec "$@"';
 
 /** All of QEMU's environment; nothing of the agent's own reaches it. */
 const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' };
@@ -89,12 +104,17 @@ function checkOptions({ argv, inheritFds = [] }: LaunchOptions): void {
   }
 }
 
-function spawnLauncher({ argv, logPath, user, inheritFds = [] }: LaunchOptions): { child: ChildProcess; goFd: number } {
+function spawnLauncher({ argv, logPath, user, launcher = [], inheritFds = [], execLabels = [] }: LaunchOptions): {
+  child: ChildProcess;
+  goFd: number;
+} {
   const logFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
   const logFd = openFile(logPath, logFlags, 0o600);
   const { read, write } = pipe2();
   try {
-    const words = ['-c', launcherScript, 'vmferry-launcher', 'setpriv', ...privilegeOptions(user), '--', ...argv];
+    const labelled = execLabels.length === 0 ? argv : [...labelWords(execLabels), ...argv];
+    const privileges = privilegeOptions(user, execLabels.length > 0);
+    const words = ['-c', launcherScript, 'vmferry-launcher', ...launcher, 'setpriv', ...privileges, '--', ...labelled];
     const stdio = ['ignore', logFd, logFd, read, ...inheritFds] as const;
     const child = spawn('/bin/sh', words, { detached: true, cwd: '/', env: environment, stdio: [...stdio] });
     // QEMU is to outlive the agent: it must not hold the agent's event loop either.
@@ -109,11 +129,20 @@ function spawnLauncher({ argv, logPath, user, inheritFds = [] }: LaunchOptions):
   }
 }
 
-/** threats, row 14: no supplementary groups, no capability that could come back, no new privileges by exec. */
-function privilegeOptions(user: LaunchOptions['user']): string[] {
-  if (user === undefined) return ['--no-new-privs'];
+function labelWords(execLabels: readonly ExecLabel[]): string[] {
+  const pairs = execLabels.flatMap(({ attribute, text }) => [attribute, text]);
+  return ['/bin/sh', '-c', labelScript, 'vmferry-launcher', ...pairs, '--'];
+}
+
+/**
+ * threats, row 14: no supplementary groups, no capability that could come back, no new privileges by exec. A process without new privileges may not change
+ * its label by exec either (SELinux): then QEMU gives them up itself, as its sandbox does before the guest runs.
+ */
+function privilegeOptions(user: LaunchOptions['user'], changesLabel: boolean): string[] {
+  const noNewPrivileges = changesLabel ? [] : ['--no-new-privs'];
+  if (user === undefined) return noNewPrivileges;
   const identity = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'];
-  return [...identity, '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'];
+  return [...identity, '--inh-caps=-all', '--bounding-set=-all', ...noNewPrivileges];
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {

@@ -22,6 +22,9 @@ import { clearMigrationTls, setMigrationTls } from './migration-tls.js';
 import { killProcess, type ProcessIdentity } from './process-identity.js';
 import { bareArgv, connectForTest, launchForTest, runtimeFolder } from './spec-helper.js';
 
+/** Of a host without labels. */
+const handed = (fd: number) => ({ fd, name: 'migrate', label: () => Promise.resolve() });
+
 interface Guest {
   readonly qmp: QmpClient;
   readonly identity: ProcessIdentity;
@@ -49,8 +52,8 @@ test('a guest moves over a pair of sockets: completed means loaded, and only con
   expect(await isLoaded(destination.qmp)).toBe(false);
   const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
   const stopped = source.qmp.waitFor('STOP', undefined, { deadlineMs: 30_000 });
-  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
-  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  await incomingFromFd(destination.qmp, handed(destinationFd));
+  await migrateToFd(source.qmp, handed(sourceFd));
   closeFd(sourceFd);
   closeFd(destinationFd);
   await stopped;
@@ -70,8 +73,8 @@ test('a cancel while streaming ends in cancelled, and the source runs on', async
   const { source, destination, sourceFd, destinationFd } = await pair();
   await prepareMigration(source.qmp, { downtimeLimitMs: 10, tls: null, bandwidthBytesPerSec: 4096 });
   const active = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'active', { deadlineMs: 30_000 });
-  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
-  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  await incomingFromFd(destination.qmp, handed(destinationFd));
+  await migrateToFd(source.qmp, handed(sourceFd));
   closeFd(sourceFd);
   closeFd(destinationFd);
   await active;
@@ -87,8 +90,8 @@ test('a cancel of nothing is none, and one after the end says how it ended', asy
   expect(await cancelMigration(source.qmp)).toBe('none');
   await prepareMigration(source.qmp, { downtimeLimitMs: 300, tls: null });
   const completed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'completed', { deadlineMs: 30_000 });
-  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
-  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  await incomingFromFd(destination.qmp, handed(destinationFd));
+  await migrateToFd(source.qmp, handed(sourceFd));
   closeFd(sourceFd);
   closeFd(destinationFd);
   await completed;
@@ -99,8 +102,8 @@ test('a destination that is killed makes the source fail with a reason and run o
   const { source, destination, sourceFd, destinationFd } = await pair();
   await prepareMigration(source.qmp, { downtimeLimitMs: 10, tls: null, bandwidthBytesPerSec: 4096 });
   const failed = source.qmp.waitFor('MIGRATION', ({ data }) => data.status === 'failed', { deadlineMs: 30_000 });
-  await incomingFromFd(destination.qmp, destinationFd, 'migrate');
-  await migrateToFd(source.qmp, sourceFd, 'migrate');
+  await incomingFromFd(destination.qmp, handed(destinationFd));
+  await migrateToFd(source.qmp, handed(sourceFd));
   closeFd(sourceFd);
   closeFd(destinationFd);
   await killProcess(destination.identity);
@@ -114,7 +117,7 @@ test('a descriptor that QEMU refuses to migrate into is given back: its other en
   const source = await startGuest('s');
   const [ours, theirs] = socketpair();
   // This QEMU was not started to receive.
-  await expect(incomingFromFd(source.qmp, theirs, 'migrate')).rejects.toMatchObject({
+  await expect(incomingFromFd(source.qmp, handed(theirs))).rejects.toMatchObject({
     code: 'monitor-failed',
     data: { command: 'migrate-incoming' },
   });
@@ -142,9 +145,28 @@ test.each(['exec:cat', 'a b', '', 'A', 'x'.repeat(64), '../x', 'a\n'])(
   'the descriptor name %j is refused, so no URI of another form can be made',
   async (name) => {
     const source = await startGuest('s');
-    await expect(migrateToFd(source.qmp, 0, name)).rejects.toMatchObject({ code: 'internal' });
+    await expect(migrateToFd(source.qmp, { ...handed(0), name })).rejects.toMatchObject({ code: 'internal' });
   },
 );
+
+test('S51: a descriptor is labelled before QEMU gets it, and one that cannot be labelled is not handed over', async () => {
+  const source = await startGuest('s');
+  const [ours, theirs] = socketpair();
+  const labelled: number[] = [];
+  const refused = { ...handed(theirs), label: () => Promise.reject(new Error('no label')) };
+  await expect(migrateToFd(source.qmp, refused)).rejects.toThrow('no label');
+  await expect(source.qmp.execute('closefd', { fdname: 'migrate' }), 'QEMU has none').rejects.toMatchObject({
+    code: 'monitor-failed',
+  });
+  const label = async (fd: number) => {
+    await expect(source.qmp.execute('closefd', { fdname: 'migrate' })).rejects.toMatchObject({ code: 'monitor-failed' });
+    labelled.push(fd);
+  };
+  await migrateToFd(source.qmp, { ...handed(theirs), label });
+  expect(labelled).toEqual([theirs]);
+  closeFd(ours);
+  closeFd(theirs);
+});
 
 test('multifd moves a guest over a socket of its own and further ones; a capability is of one migration', async () => {
   const { source, destination, sourceFd, destinationFd } = await pair();
@@ -219,7 +241,7 @@ describe('threat 4: a peer that falls silent in the TLS handshake', () => {
     const { source, sourceFd, destinationFd } = await pair();
     await enableMigrationCapabilities(source.qmp);
     await setAnonymousTls(source, 'client');
-    await migrateToFd(source.qmp, sourceFd, 'migrate');
+    await migrateToFd(source.qmp, handed(sourceFd));
     closeFd(sourceFd);
     expect((await source.qmp.execute('query-status', {})).running).toBe(true);
     expect((await migrationStatus(source.qmp)).status).toBe('setup');
@@ -234,7 +256,7 @@ describe('threat 4: a peer that falls silent in the TLS handshake', () => {
     await setAnonymousTls(destination, 'server');
     // QEMU takes a connection in hand when something has come: here the first byte of a record of five.
     writeSync(sourceFd, Buffer.of(0x16));
-    await incomingFromFd(destination.qmp, destinationFd, 'migrate');
+    await incomingFromFd(destination.qmp, handed(destinationFd));
     closeFd(destinationFd);
     expect((await destination.qmp.execute('query-status', {})).status).toBe('inmigrate');
   });

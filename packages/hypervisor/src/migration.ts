@@ -81,36 +81,26 @@ function checkLimit(name: string, value: number | undefined, max: number): void 
   });
 }
 
-/** The display of the guest on the other host; -1 is a port that it does not have. */
-export interface SpiceServer {
-  readonly hostName: string;
-  readonly port: number;
-  readonly tlsPort: number;
-  readonly certSubject?: string;
-}
-
-/** Where the clients of a SPICE display go on once the guest has left. QEMU takes it only before `migrate` (S44). */
-export async function relocateSpiceClients(qmp: QmpClient, { hostName, port, tlsPort, certSubject }: SpiceServer): Promise<void> {
-  await qmp.execute('client_migrate_info', {
-    protocol: 'spice',
-    hostname: hostName,
-    ...(port < 0 ? {} : { port }),
-    ...(tlsPort < 0 ? {} : { 'tls-port': tlsPort }),
-    ...(certSubject === undefined ? {} : { 'cert-subject': certSubject }),
-  });
+/** A descriptor on its way to a QEMU. */
+export interface HandedFd {
+  readonly fd: number;
+  /** Under which QEMU keeps it: lower-case letters, digits and dashes. */
+  readonly name: string;
+  /** Gives it the label with which this QEMU may use it (S51); it is not handed over when this rejects. */
+  readonly label: (fd: number) => Promise<void>;
 }
 
 /**
  * Starts the migration into `fd`, a connected socket: a pipe would hang QEMU when its reader stalls (F, H). QEMU gets a copy; ours
  * stays ours to close, and from then on QEMU sets O_NONBLOCK for both as it likes.
  */
-export function migrateToFd(qmp: QmpClient, fd: number, name: string): Promise<void> {
-  return withNamedFd(qmp, fd, name, async (uri) => void (await qmp.execute('migrate', { uri })));
+export function migrateToFd(qmp: QmpClient, handed: HandedFd): Promise<void> {
+  return withNamedFd(qmp, handed, async (uri) => void (await qmp.execute('migrate', { uri })));
 }
 
 /** Lets a QEMU that was started with `-incoming defer` read its guest from `fd`. The same holds for `fd` as above. */
-export function incomingFromFd(qmp: QmpClient, fd: number, name: string): Promise<void> {
-  return withNamedFd(qmp, fd, name, async (uri) => void (await qmp.execute('migrate-incoming', { uri })));
+export function incomingFromFd(qmp: QmpClient, handed: HandedFd): Promise<void> {
+  return withNamedFd(qmp, handed, async (uri) => void (await qmp.execute('migrate-incoming', { uri })));
 }
 
 /**
@@ -156,10 +146,11 @@ export async function incomingFromPort(qmp: QmpClient, address: string, port: nu
 }
 
 /** Here and above, in three places, all migration URIs are made, and only of these forms: QEMU runs commands for others (threats, row 7). */
-async function withNamedFd(qmp: QmpClient, fd: number, name: string, act: (uri: string) => Promise<void>): Promise<void> {
+async function withNamedFd(qmp: QmpClient, { fd, name, label }: HandedFd, act: (uri: string) => Promise<void>): Promise<void> {
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(name)) {
     throw new VmferryError('internal', `"${name}" cannot name a descriptor: use lower-case letters, digits and dashes.`);
   }
+  await label(fd);
   await qmp.execute('getfd', { fdname: name }, { fd });
   try {
     // `getfd` clears O_NONBLOCK, and QEMU sets it nowhere before its TLS handshake: a peer that says nothing would hold its main loop, and the guest with it.

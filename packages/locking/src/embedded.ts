@@ -41,6 +41,7 @@ export class EmbeddedLocks implements LockDriver {
   readonly usesState: boolean;
   readonly canTransferAtomically: boolean;
   readonly fences = 'none';
+  readonly launcher = [];
   readonly #options: EmbeddedOptions;
   readonly #faults: FaultPoints;
   readonly #processes = new Map<string, LiveProcess>();
@@ -235,7 +236,8 @@ export class EmbeddedLocks implements LockDriver {
   }
 }
 
-function pidOfWriter(writer: string, hostUuid: string): number | null {
+/** The process of a writer of this host, by the name of its temporary file; null for those of others. */
+export function pidOfWriter(writer: string, hostUuid: string): number | null {
   const pid = writer.startsWith(`${hostUuid}-`) ? writer.slice(hostUuid.length + 1) : '';
   return /^\d{1,10}$/.test(pid) ? Number(pid) : null;
 }

@@ -1,4 +1,3 @@
-import { EmbeddedLocks } from './embedded.js';
 import type { LockDriver, LockState, ResourceId } from './lock-driver.js';
 
 /** One migration's lease: which guest, from which host to which, and what the source's cookie said of it. */
@@ -18,7 +17,7 @@ export function takeLease(driver: LockDriver, handover: LeaseHandover): Promise<
   if (offered === null) return driver.acquire(vm, resources);
   if (driver.canTransferAtomically)
     return driver.transfer(vm, resources, { host: source, state: offered }, destination, migrationId);
-  if (driver instanceof EmbeddedLocks) return driver.adopt(vm, resources, offered, migrationId);
+  if (driver.adopt !== undefined) return driver.adopt(vm, resources, offered, migrationId);
   return driver.acquire(vm, resources, offered);
 }
 

@@ -6,3 +6,4 @@ export { type LeaseHandover, reclaimLease, returnLease, takeLease } from './hand
 export type { FencingProof, LockDriver, LockState, ResourceId } from './lock-driver.js';
 export { decodeLockState, encodeLockState, resourceKey } from './lock-state.js';
 export { noLocks } from './none.js';
+export { SanlockLocks, type SanlockOptions } from './sanlock/sanlock-locks.js';

@@ -10,7 +10,7 @@ export interface LeaseRecord {
   readonly migrationId: string | null;
 }
 
-const neverOwned: LeaseRecord = { owner: null, epoch: 0n, migrationId: null };
+export const neverOwned: LeaseRecord = { owner: null, epoch: 0n, migrationId: null };
 
 const VERSION = 1;
 

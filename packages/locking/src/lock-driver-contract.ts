@@ -21,6 +21,8 @@ export interface ContractTraits {
   /** Hosts that share its store. */
   readonly hosts: number;
   readonly transfers: boolean;
+  /** True for a driver that can tell whether an owner lives. */
+  readonly knowsTheLiving: boolean;
 }
 
 export interface ContractCheck {
@@ -39,6 +41,8 @@ const resources: readonly ResourceId[] = [
 const always = () => true;
 const owning = ({ owns }: ContractTraits) => owns;
 const across = ({ owns, hosts }: ContractTraits) => owns && hosts > 1;
+const breaking = (traits: ContractTraits) => across(traits) && !traits.knowsTheLiving;
+const telling = (traits: ContractTraits) => across(traits) && traits.knowsTheLiving;
 const moving = (traits: ContractTraits) => across(traits) && traits.transfers;
 
 function host(world: ContractWorld, index: number): { uuid: string; driver: LockDriver } {
@@ -254,7 +258,7 @@ export const lockDriverContract: readonly ContractCheck[] = [
   },
   {
     name: 'a lease is broken at its own epoch only, with proof, and never goes back to the old owner by its old state',
-    applies: across,
+    applies: breaking,
     run: async (world) => {
       const [one, other] = [host(world, 0), host(world, 1)];
       const [vmOnly] = [resources.slice(0, 1)];
@@ -267,6 +271,22 @@ export const lockDriverContract: readonly ContractCheck[] = [
       grew(taken, freed, 1n);
       await refused(one.driver.acquire(vm, vmOnly, taken), 'lease-stale');
       grew(freed, await other.driver.acquire(vm, vmOnly, freed), 1n);
+    },
+  },
+  {
+    name: 'threat 18: no proof breaks the lease of an owner that is known to live, and none at all is no proof',
+    applies: telling,
+    run: async (world) => {
+      const [one, other] = [host(world, 0), host(world, 1)];
+      const taken = await one.driver.acquire(vm, resources);
+      const epoch = taken.grants[0]?.epoch ?? '';
+      for (const proof of [
+        { t: 'operator', statement: 'power is off' },
+        { t: 'fenced', by: 'ipmi' },
+      ] as const)
+        await refused(other.driver.breakLock(vm, resources, epoch, proof, 'root'), 'lease-busy');
+      await refused(other.driver.breakLock(vm, resources, epoch, { t: 'fenced', by: ' ' }, 'root'), 'invalid-argument');
+      deepEqual(await one.driver.inquire(vm, resources), { state: taken, heldByMe: true });
     },
   },
   {

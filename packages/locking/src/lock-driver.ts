@@ -37,6 +37,8 @@ export interface LockDriver {
   readonly usesState: boolean;
   readonly canTransferAtomically: boolean;
   readonly fences: 'none' | 'watchdog' | 'callback';
+  /** What QEMU's own command line is executed behind, each word's program becoming the next by exec; none for a driver that QEMU need not know. */
+  readonly launcher: readonly string[];
   /** The descriptor whose flock QEMU inherits at spawn, or null when this driver ties nothing to the process. The caller closes its copy. */
   liveLock(vm: string): Promise<number | null>;
   /** Ties the resources to the QEMU process; takes no lease yet. */
@@ -58,7 +60,12 @@ export interface LockDriver {
     to: string,
     migrationId: string,
   ): Promise<LockState>;
-  /** Frees what an owner that was fenced holds at `epoch`. */
+  /**
+   * Finish, with a driver that cannot move a lease: the destination goes on from what the cookie offers. Idempotent for one `migrationId`. Absent: it
+   * acquires at the epoch that was offered.
+   */
+  adopt?(vm: string, resources: readonly ResourceId[], offered: LockState, migrationId: string): Promise<LockState>;
+  /** Frees what an owner that was fenced holds at `epoch`. Throws `lease-busy` where the driver knows that this owner lives. */
   breakLock(vm: string, resources: readonly ResourceId[], epoch: string, proof: FencingProof, actor: string): Promise<LockState>;
   /** Calls back when a resource that this host held has another owner. */
   watch(lost: (resource: ResourceId) => void): Disposable;
@@ -67,10 +74,10 @@ export interface LockDriver {
 const resourcesMax = 64;
 const reasonCharactersMax = 1_024;
 
-/** Throws `invalid-argument` for none and for more than 64. */
-export function checkResources(resources: readonly ResourceId[]): void {
-  if (resources.length >= 1 && resources.length <= resourcesMax) return;
-  const detail = `A lease is taken for 1 to ${resourcesMax} resources, not for ${resources.length}.`;
+/** Throws `invalid-argument` for none and for more than `max`. */
+export function checkResources(resources: readonly ResourceId[], max = resourcesMax): void {
+  if (resources.length >= 1 && resources.length <= max) return;
+  const detail = `A lease is taken for 1 to ${max} resources, not for ${resources.length}.`;
   throw new VmferryError('invalid-argument', detail);
 }
 

@@ -8,6 +8,7 @@ export const noLocks: LockDriver = {
   usesState: false,
   canTransferAtomically: false,
   fences: 'none',
+  launcher: [],
   liveLock: () => Promise.resolve(null),
   register: () => Promise.resolve(),
   acquire: () => Promise.resolve(nothing),

@@ -31,8 +31,14 @@ interface MessageHeader {
 interface Libc {
   pipe2(fds: Int32Array, flags: number): number;
   socketpair(family: number, type: number, protocol: number, fds: Int32Array): number;
+  socket(family: number, type: number, protocol: number): number;
+  connect(fd: number, address: Uint8Array, bytes: number): number;
+  send(fd: number, payload: Uint8Array, bytes: number, flags: number): number;
+  recv(fd: number, payload: Uint8Array, bytes: number, flags: number): number;
   close(fd: number): number;
   fcntl(fd: number, command: number, type: 'int', value: number): number;
+  ioctl(fd: number, request: number, type: 'void *', value: Buffer): number;
+  setns(fd: number, type: number): number;
   shutdown(fd: number, how: number): number;
   setsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: number): number;
   getsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: Uint32Array): number;
@@ -42,6 +48,10 @@ interface Libc {
   dup3(fd: number, as: number, flags: number): number;
   flock(fd: number, operation: number): number;
   fchownat(folderFd: number, path: string, uid: number, gid: number, flags: number): number;
+  /** What is read goes into `value`; the size alone is the answer when `bytes` is 0. */
+  fgetxattr(fd: number, name: string, value: Uint8Array, bytes: number): number;
+  fsetxattr(fd: number, name: string, value: Uint8Array, bytes: number, flags: number): number;
+  fremovexattr(fd: number, name: string): number;
   splice(fdIn: number, offsetIn: null, fdOut: number, offsetOut: null, bytes: number, flags: number): number;
   poll(fds: Buffer, count: number, timeoutMs: number): number;
   eventfd(initial: number, flags: number): number;
@@ -53,8 +63,14 @@ interface Libc {
 export const libc: Libc = {
   pipe2: library.func('pipe2', 'int', ['int *', 'int']),
   socketpair: library.func('socketpair', 'int', ['int', 'int', 'int', 'int *']),
+  socket: library.func('socket', 'int', ['int', 'int', 'int']),
+  connect: library.func('connect', 'int', ['int', 'void *', 'uint32_t']),
+  send: library.func('send', 'intptr_t', ['int', 'void *', 'size_t', 'int']),
+  recv: library.func('recv', 'intptr_t', ['int', 'void *', 'size_t', 'int']),
   close: library.func('close', 'int', ['int']),
   fcntl: library.func('int fcntl(int fd, int command, ...)'),
+  ioctl: library.func('int ioctl(int fd, ulong request, ...)'),
+  setns: library.func('setns', 'int', ['int', 'int']),
   shutdown: library.func('shutdown', 'int', ['int', 'int']),
   setsockopt: library.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']),
   getsockopt: library.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']),
@@ -63,6 +79,9 @@ export const libc: Libc = {
   dup3: library.func('dup3', 'int', ['int', 'int', 'int']),
   flock: library.func('flock', 'int', ['int', 'int']),
   fchownat: library.func('fchownat', 'int', ['int', 'str', 'uint32_t', 'uint32_t', 'int']),
+  fgetxattr: library.func('fgetxattr', 'intptr_t', ['int', 'str', 'void *', 'size_t']),
+  fsetxattr: library.func('fsetxattr', 'int', ['int', 'str', 'void *', 'size_t', 'int']),
+  fremovexattr: library.func('fremovexattr', 'int', ['int', 'str']),
   splice: library.func('splice', 'intptr_t', ['int', 'void *', 'int', 'void *', 'size_t', 'uint']),
   poll: library.func('poll', 'int', ['void *', 'ulong', 'int']),
   eventfd: library.func('eventfd', 'int', ['uint', 'int']),

@@ -1,9 +1,9 @@
-import { constants, fstatSync, type Stats } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { VmferryError } from '@vmferry/errors';
 import { closeFd, openFile } from './descriptors.js';
+import { labelRefusal, O_PATH, withLabelable } from './labelable.js';
 import { checked, libc } from './libc.js';
 
-const O_PATH = 0o10_000_000;
 const AT_EMPTY_PATH = 0x1000;
 const idMax = 0xffff_fffe;
 
@@ -14,23 +14,17 @@ export interface Owner {
 }
 
 /**
- * Changes the owner of a regular file or block device and returns the owner it had. The file is opened once without following a
- * link (O_PATH, so no device is touched and no read right is needed), looked at, and changed through that descriptor: a file
- * that is swapped in between is never changed (threats, row 3). A symbolic link, any other kind of file and a regular file
- * with a second name are refused with `label-failed`. Links in the folders above are followed: keep those out of reach of others.
+ * Changes the owner of a regular file or block device and returns the owner it had, all through one descriptor (`withLabelable`). With `from` the
+ * owner is changed only when it is that one.
  */
-export function chownByDescriptor(path: string, owner: Owner): Owner {
+export function chownByDescriptor(path: string, owner: Owner, o: { readonly from?: Owner } = {}): Owner {
   checkId(owner.uid, 'uid');
   checkId(owner.gid, 'gid');
-  const fd = openFile(path, O_PATH | constants.O_NOFOLLOW, 0);
-  try {
-    const stats = fstatSync(fd);
-    refuseUnlessLabelable(path, stats);
-    checked('fchownat', libc.fchownat(fd, '', owner.uid, owner.gid, AT_EMPTY_PATH), path);
-    return { uid: stats.uid, gid: stats.gid };
-  } finally {
-    closeFd(fd);
-  }
+  return withLabelable(path, (fd, { uid, gid }) => {
+    if (o.from === undefined || (o.from.uid === uid && o.from.gid === gid))
+      checked('fchownat', libc.fchownat(fd, '', owner.uid, owner.gid, AT_EMPTY_PATH), path);
+    return { uid, gid };
+  });
 }
 
 /**
@@ -42,7 +36,7 @@ export function giveSocket(path: string, owner: Owner): void {
   try {
     const stats = fstatSync(fd);
     if (!stats.isSocket() || stats.uid !== process.geteuid?.() || stats.nlink !== 1)
-      throw refusal(path, 'is not the socket that was made here');
+      throw labelRefusal(path, 'is not the socket that was made here');
     checked('fchownat', libc.fchownat(fd, '', owner.uid, owner.gid, AT_EMPTY_PATH), path);
   } finally {
     closeFd(fd);
@@ -52,15 +46,4 @@ export function giveSocket(path: string, owner: Owner): void {
 function checkId(id: number, what: string): void {
   if (Number.isInteger(id) && id >= 0 && id <= idMax) return;
   throw new VmferryError('invalid-argument', `The ${what} ${id} is not a whole number from 0 to ${idMax}.`);
-}
-
-function refuseUnlessLabelable(path: string, stats: Stats): void {
-  if (stats.isSymbolicLink()) throw refusal(path, 'is a symbolic link; give the path it points to');
-  if (!stats.isFile() && !stats.isBlockDevice()) throw refusal(path, 'is neither a regular file nor a block device');
-  if (stats.isFile() && stats.nlink !== 1)
-    throw refusal(path, `has ${stats.nlink} names; a file with a second name may be any file`);
-}
-
-function refusal(path: string, why: string): VmferryError {
-  return new VmferryError('label-failed', `The owner of ${path} is not changed: it ${why}.`, { data: { path } });
 }

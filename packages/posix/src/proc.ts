@@ -3,6 +3,8 @@ import { fromNodeError, isErrno } from './errno.js';
 
 /** What /proc tells of one process. Of another user's process, root alone is told: EACCES otherwise. Null when there is no such process. */
 
+const capNetAdmin = 1n << 12n;
+
 /** The path of the program that it executes, as the kernel has resolved it. */
 export function processExecutable(pid: number): string | null {
   return ifThere(`/proc/${pid}/exe`, (path) => readlinkSync(path));
@@ -27,6 +29,12 @@ export function lockedFiles(pid: number): readonly string[] | null {
 export function openFilesMax(): number {
   const line = /^Max open files\s+(\d+|unlimited)/m.exec(readProc('/proc/self/limits') ?? '');
   return line === null || line[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(line[1]);
+}
+
+/** Whether this process may administer network devices (CAP_NET_ADMIN). */
+export function mayAdministerNetwork(): boolean {
+  const [, effective = '0'] = /^CapEff:\s+([0-9a-f]+)$/m.exec(readProc('/proc/self/status') ?? '') ?? [];
+  return (BigInt(`0x${effective}`) & capNetAdmin) !== 0n;
 }
 
 export function readProc(path: string): string | null {

@@ -11,6 +11,8 @@ export interface DialOptions {
   readonly deadlineMs: number;
   /** Abort it when the process that should create the socket has ended; its reason is what `dial` then throws. */
   readonly signal?: AbortSignal;
+  /** Has each socket made, as a security driver may want to give it a label; it is made before this returns. */
+  readonly makeSocket?: (make: () => Socket) => Socket;
 }
 
 const pauseMsMin = 2;
@@ -20,12 +22,12 @@ const pauseMsMax = 4;
  * Connects to a unix socket that QEMU may still have to create: it is there some 40 ms after the spawn. Until then the path is
  * absent (ENOENT), or bound and not yet listening (ECONNREFUSED). Throws `monitor-timeout` when the deadline passes first.
  */
-export async function dial({ path, clock, deadlineMs, signal }: DialOptions): Promise<Socket> {
+export async function dial({ path, clock, deadlineMs, signal, makeSocket = (make) => make() }: DialOptions): Promise<Socket> {
   checkUnixSocketPath(path);
   const startedMs = clock.monotonicMs();
   for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
     signal?.throwIfAborted();
-    const outcome = await connectOnce(path);
+    const outcome = await connectOnce(() => makeSocket(() => connect(path)));
     if ('socket' in outcome) return outcome.socket;
     if (!mayAppear(outcome.error)) {
       throw new VmferryError('monitor-failed', `The monitor ${path} cannot be reached: ${outcome.error.message}.`, {
@@ -48,9 +50,9 @@ export async function dial({ path, clock, deadlineMs, signal }: DialOptions): Pr
 
 type Outcome = { readonly socket: Socket } | { readonly error: Error };
 
-function connectOnce(path: string): Promise<Outcome> {
+function connectOnce(makeSocket: () => Socket): Promise<Outcome> {
   return new Promise((resolve) => {
-    const socket = connect(path);
+    const socket = makeSocket();
     socket.once('error', (error) => resolve({ error }));
     socket.once('connect', () => {
       socket.removeAllListeners('error');

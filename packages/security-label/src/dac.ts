@@ -1,20 +1,29 @@
-import { lstat, realpath } from 'node:fs/promises';
+import { chown, lstat, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Findings, VmferryError } from '@vmferry/errors';
 import { chownByDescriptor, type Owner } from '@vmferry/posix';
-import type { OwnerMemory, RememberedOwners } from './owner-memory.js';
+import { type Documents, parseRememberedFiles, type RememberedFiles } from './documents.js';
+import { type FileLabelling, FileLabels, Turns } from './file-labels.js';
 import { checkReach } from './reach.js';
-import type { LabelledDomain, SecurityDriver } from './security-driver.js';
+import type {
+  ExecLabel,
+  GuestLabel,
+  LabelledDomain,
+  OwnFiles,
+  SecurityDriver,
+  SecurityModel,
+  SocketMaker,
+} from './security-driver.js';
 
 export interface DacOptions {
   /** Whom QEMU runs as; not root. */
   readonly user: Owner;
-  readonly memory: OwnerMemory;
+  readonly memory: Documents<RememberedFiles<Owner>>;
   /** Labelled files must lie below one of these folders (threats, row 3); `/` allows all. */
   readonly imageRoots: readonly string[];
 }
 
-type Remembered = RememberedOwners['files'][number];
+const model: SecurityModel = { model: 'dac', doi: '0' };
 
 /**
  * Discretionary access control, for an agent that is root: QEMU runs as an unprivileged user, which is made the owner of what the
@@ -22,14 +31,15 @@ type Remembered = RememberedOwners['files'][number];
  */
 export class DacLabels implements SecurityDriver {
   readonly name = 'dac';
+  readonly models = [model];
   readonly user: Owner;
-  readonly #memory: OwnerMemory;
+  readonly #files: FileLabels<Owner>;
   readonly #imageRoots: readonly string[];
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor({ user, memory, imageRoots }: DacOptions) {
     this.user = user;
-    this.#memory = memory;
+    this.#files = new FileLabels(memory, owners);
     this.#imageRoots = imageRoots;
   }
 
@@ -43,92 +53,69 @@ export class DacLabels implements SecurityDriver {
   }
 
   labelAll(domain: LabelledDomain): Promise<readonly string[]> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const [first] = await this.faults(domain);
       if (first !== undefined) throw first;
-      return this.#label(domain.uuid, domain.writable);
+      return this.#files.give(domain.uuid, domain.writable.map(this.#owned));
     });
+  }
+
+  /** QEMU makes its sockets in the folder; its log it gets as a descriptor. */
+  async labelOwn(_domain: LabelledDomain, { folder }: OwnFiles): Promise<void> {
+    await chown(folder, this.user.uid, this.user.gid);
   }
 
   labelPath(domain: LabelledDomain, path: string): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#label(domain.uuid, [path]);
+    return this.#turns.take(async () => {
+      await this.#checkImage(path);
+      await this.#files.give(domain.uuid, [this.#owned(path)]);
     });
   }
 
-  restoreAll(domain: LabelledDomain, { migrated }: { readonly migrated: boolean }): Promise<void> {
-    return this.#inTurn(() => this.#restore(domain.uuid, ({ path }) => !migrated || !domain.writable.includes(path)));
+  restoreAll({ uuid, writable }: LabelledDomain, { migrated }: { readonly migrated: boolean }): Promise<void> {
+    return this.#giveBack(uuid, (path) => !migrated || !writable.includes(path));
   }
 
-  restorePath(domain: LabelledDomain, path: string): Promise<void> {
-    return this.#inTurn(() => this.#restore(domain.uuid, (file) => file.path === path));
+  restorePath({ uuid }: LabelledDomain, path: string): Promise<void> {
+    return this.#giveBack(uuid, (file) => file === path);
   }
 
-  /** Who holds an open file may use it whoever owns it: nothing to change. */
-  labelImageFd(_domain: LabelledDomain, _fd: number): Promise<void> {
+  /** All guests run as one user. */
+  release(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** Looks at every path, writes the memory, and only then changes owners. Resolves with the paths that were not remembered before. */
-  async #label(uuid: string, paths: readonly string[]): Promise<readonly string[]> {
-    const before = (await this.#memory.read(uuid)) ?? { files: [] };
-    const others = await this.#filesOfOthers(uuid);
-    const added: Remembered[] = [];
-    for (const path of paths) {
-      await this.#checkImage(path);
-      if (before.files.some((file) => file.path === path)) continue;
-      const { uid, gid } = others.get(path) ?? (await lstat(path));
-      added.push({ path, owner: { uid, gid } });
-    }
-    if (added.length > 0) await this.#memory.write(uuid, { files: [...before.files, ...added] });
-    const changed: Remembered[] = [];
-    try {
-      for (const path of paths) changed.push({ path, owner: chownByDescriptor(path, this.user) });
-      return added.map(({ path }) => path);
-    } catch (error) {
-      for (const { path, owner } of changed.reverse()) chownByDescriptor(path, owner);
-      await this.#remember(uuid, before);
-      throw VmferryError.is(error, 'label-failed') ? error : labelFailed(paths[changed.length] ?? '', error);
-    }
+  reserve(): Promise<void> {
+    return Promise.resolve();
   }
 
-  /** Forgets a file only when it is as it was, so that a restore that failed can be done again. */
-  async #restore(uuid: string, which: (file: Remembered) => boolean): Promise<void> {
-    const remembered = await this.#memory.read(uuid);
-    if (remembered === null) return;
-    const others = await this.#filesOfOthers(uuid);
-    const kept = remembered.files.filter((file) => !which(file));
-    let firstError: VmferryError | undefined;
-    for (const file of remembered.files.filter(which)) {
-      try {
-        if (!others.has(file.path)) await this.#putBack(file);
-      } catch (error) {
-        firstError ??= VmferryError.is(error, 'label-failed') ? error : labelFailed(file.path, error);
-        kept.push(file);
-      }
-    }
-    await this.#remember(uuid, { files: kept });
-    if (firstError !== undefined) throw firstError;
+  /** The launcher changes the user itself. */
+  execLabels(): Promise<readonly ExecLabel[]> {
+    return Promise.resolve([]);
   }
 
-  /** A file that is gone, or that somebody has since given to another owner, is theirs. */
-  async #putBack({ path, owner }: Remembered): Promise<void> {
-    const now = await lstat(path).catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-      throw error;
-    });
-    if (now === null || now.uid !== this.user.uid || now.gid !== this.user.gid) return;
-    chownByDescriptor(path, owner);
+  labelsOf(): Promise<readonly GuestLabel[]> {
+    const label = `+${this.user.uid}:+${this.user.gid}`;
+    return Promise.resolve([{ ...model, label, imageLabel: label }]);
   }
 
-  #remember(uuid: string, owners: RememberedOwners): Promise<void> {
-    return owners.files.length === 0 ? this.#memory.remove(uuid) : this.#memory.write(uuid, owners);
+  /** Who holds an open file may use it whoever owns it: nothing to change. */
+  labelImageFd(): Promise<void> {
+    return Promise.resolve();
   }
 
-  /** What the other guests of this host have labelled: a shared disk stays theirs, and its owner before is what they remember. */
-  async #filesOfOthers(uuid: string): Promise<Map<string, Owner>> {
-    const guests = (await this.#memory.list()).filter(({ name }) => name !== uuid);
-    return new Map(guests.flatMap(({ value }) => value.files.map(({ path, owner }) => [path, owner] as const)));
+  labelStreamFd(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  socketMaker(): Promise<SocketMaker> {
+    return Promise.resolve((make) => make());
+  }
+
+  readonly #owned = (path: string) => ({ path, label: this.user });
+
+  #giveBack(uuid: string, which: (path: string) => boolean): Promise<void> {
+    return this.#turns.take(() => this.#files.giveBack(uuid, which, () => this.user));
   }
 
   async #checkImage(path: string): Promise<void> {
@@ -144,16 +131,33 @@ export class DacLabels implements SecurityDriver {
       },
     );
   }
-
-  /** One change of the memory at a time. */
-  #inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const mine = this.#tail.then(act);
-    this.#tail = mine.catch(() => undefined);
-    return mine;
-  }
 }
 
-function labelFailed(path: string, error: unknown): VmferryError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new VmferryError('label-failed', `The owner of ${path} cannot be changed: ${reason}`, { cause: error, data: { path } });
+const owners: FileLabelling<Owner> = {
+  what: 'owner',
+  async current(path) {
+    try {
+      const { uid, gid } = await lstat(path);
+      return { label: { uid, gid } };
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+      throw error;
+    }
+  },
+  change: (path, to, o) => chownByDescriptor(path, to, o),
+  same: (a, b) => a.uid === b.uid && a.gid === b.gid,
+};
+
+/** Checks a document of remembered owners; throws when it is none. */
+export function parseRememberedOwners(value: unknown): RememberedFiles<Owner> {
+  return parseRememberedFiles(value, (owner) => {
+    if (typeof owner !== 'object' || owner === null || !('uid' in owner) || !('gid' in owner))
+      throw new Error('an owner has no uid or gid');
+    return { uid: parseId(owner.uid), gid: parseId(owner.gid) };
+  });
+}
+
+function parseId(id: unknown): number {
+  if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < 0xffff_ffff) return id;
+  throw new Error('an id is no whole number');
 }

@@ -1,7 +1,18 @@
-export { DacLabels, type DacOptions } from './dac.js';
+export { AppArmorLabels, parseConfinement } from './apparmor/apparmor.js';
+export { openAppArmor } from './apparmor/kernel.js';
+export { DacLabels, type DacOptions, parseRememberedOwners } from './dac.js';
+export type { Documents, RememberedFiles } from './documents.js';
 export { labelledDomain } from './labelled-domain.js';
+export { checkModels } from './models.js';
 export { noLabels } from './none.js';
-export { type OwnerMemory, parseRememberedOwners, type RememberedOwners } from './owner-memory.js';
 export { checkReach } from './reach.js';
-export type { LabelledDomain, SecurityDriver } from './security-driver.js';
+export type {
+  GuestLabel,
+  LabelledDomain,
+  SecurityDriver,
+  SocketMaker,
+} from './security-driver.js';
+export { openSelinux } from './selinux/kernel.js';
+export { parseLevelOwner, parseSelinuxLabel } from './selinux/labels.js';
+export { parseRememberedContexts, SelinuxLabels } from './selinux/selinux.js';
 export { stackLabels } from './stack.js';

@@ -6,6 +6,7 @@ import type { SecurityDriver } from './security-driver.js';
 /** Labels nothing: QEMU runs as the user of the agent, which is not root. */
 export const noLabels: SecurityDriver = {
   name: 'none',
+  models: [],
   user: null,
   async faults({ writable, readable, connected }) {
     const findings = new Findings();
@@ -14,10 +15,17 @@ export const noLabels: SecurityDriver = {
     return findings.errors;
   },
   labelAll: () => Promise.resolve([]),
+  labelOwn: () => Promise.resolve(),
   restoreAll: () => Promise.resolve(),
   labelPath: () => Promise.resolve(),
   restorePath: () => Promise.resolve(),
+  release: () => Promise.resolve(),
+  reserve: () => Promise.resolve(),
+  execLabels: () => Promise.resolve([]),
+  labelsOf: () => Promise.resolve([]),
   labelImageFd: () => Promise.resolve(),
+  labelStreamFd: () => Promise.resolve(),
+  socketMaker: () => Promise.resolve((make) => make()),
 };
 
 async function checkAccess(path: string, mode: number): Promise<void> {

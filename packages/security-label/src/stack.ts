@@ -1,4 +1,4 @@
-import type { LabelledDomain, SecurityDriver } from './security-driver.js';
+import type { SecurityDriver } from './security-driver.js';
 
 /** Two drivers as one: the second after the first, and undone in the other order. */
 export function stackLabels(first: SecurityDriver, second: SecurityDriver): SecurityDriver {
@@ -11,24 +11,43 @@ export function stackLabels(first: SecurityDriver, second: SecurityDriver): Secu
       throw error;
     }
   };
+  /** One of the files alone, as for a start that failed: `release` follows when no file is left. */
+  const undoLabelled = async (domain: Parameters<SecurityDriver['labelAll']>[0], labelled: readonly string[]) => {
+    for (const path of labelled) await first.restorePath(domain, path);
+    await first.release(domain);
+  };
+  const inOrder = async (act: (driver: SecurityDriver) => Promise<void>) => {
+    await act(first);
+    await act(second);
+  };
+  const reversed = (act: (driver: SecurityDriver) => Promise<void>) => both(act(second), () => act(first));
   return {
-    name: `${first.name}+${second.name}`,
+    name: `${first.name},${second.name}`,
+    models: [...first.models, ...second.models],
     user: first.user ?? second.user,
     faults: async (domain) => [...(await first.faults(domain)), ...(await second.faults(domain))],
     async labelAll(domain) {
       const labelled = await first.labelAll(domain);
-      const undo = () => Promise.all(labelled.map((path) => first.restorePath(domain, path)));
+      const undo = () => undoLabelled(domain, labelled);
       return [...new Set([...labelled, ...(await undoFirst(second.labelAll(domain), undo))])];
     },
-    restoreAll: (domain, how) => both(second.restoreAll(domain, how), () => first.restoreAll(domain, how)),
+    labelOwn: (domain, own) => inOrder((driver) => driver.labelOwn(domain, own)),
+    restoreAll: (domain, how) => reversed((driver) => driver.restoreAll(domain, how)),
     async labelPath(domain, path) {
       await first.labelPath(domain, path);
       await undoFirst(second.labelPath(domain, path), () => first.restorePath(domain, path));
     },
-    restorePath: (domain, path) => both(second.restorePath(domain, path), () => first.restorePath(domain, path)),
-    async labelImageFd(domain: LabelledDomain, fd: number) {
-      await first.labelImageFd(domain, fd);
-      await second.labelImageFd(domain, fd);
+    restorePath: (domain, path) => reversed((driver) => driver.restorePath(domain, path)),
+    release: (domain) => reversed((driver) => driver.release(domain)),
+    reserve: (domain, pid) => inOrder((driver) => driver.reserve(domain, pid)),
+    execLabels: async (domain) => [...(await first.execLabels(domain)), ...(await second.execLabels(domain))],
+    labelsOf: async (domain) => [...(await first.labelsOf(domain)), ...(await second.labelsOf(domain))],
+    labelImageFd: (domain, fd) => inOrder((driver) => driver.labelImageFd(domain, fd)),
+    labelStreamFd: (domain, fd) => inOrder((driver) => driver.labelStreamFd(domain, fd)),
+    async socketMaker(domain, whose) {
+      const outer = await first.socketMaker(domain, whose);
+      const inner = await second.socketMaker(domain, whose);
+      return (make) => outer(() => inner(make));
     },
   };
 }

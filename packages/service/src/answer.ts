@@ -24,6 +24,8 @@ export function sendAnswer(res: Response, route: Route, answer: Exclude<RouteAns
 
 /** Sends an error as the RFC 9457 problem document that it is. */
 export function sendProblem(res: Response, error: VmferryError, requestId: string): void {
+  // Its verdict is of the connection: with a better certificate the sender comes on another one.
+  if (error.code === 'certificate-refused') res.setHeader('connection', 'close');
   const problem = toProblem(error, requestId);
   res.status(problem.status);
   if (problem.status === 401) res.setHeader('www-authenticate', 'Bearer');

@@ -1,7 +1,9 @@
+import type { Auditor } from '@vmferry/audit';
 import { VmferryError } from '@vmferry/errors';
 import type { Clock } from '@vmferry/seams';
 import express, { type ErrorRequestHandler, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import { sendAnswer, sendProblem } from './answer.js';
+import { audited } from './audited.js';
 import { type Authenticator, authenticate } from './authentication.js';
 import { certificateOf } from './certificates.js';
 import type { Log } from './log.js';
@@ -9,7 +11,7 @@ import type { Metrics } from './metrics.js';
 import type { Principal } from './permission.js';
 import type { Subscribable } from './publisher.js';
 import { bodyReader, checked, requestIdOf, waitSecondsOf } from './request-input.js';
-import { commonProblems, type Route, type RouteContext, type UpgradeRoute } from './route.js';
+import { commonProblems, type Route, type RouteAnswer, type RouteContext, type UpgradeRoute } from './route.js';
 import { SseClient } from './sse-client.js';
 import { errorOf } from './thrown.js';
 
@@ -17,6 +19,7 @@ export interface ExpressAppSetting {
   readonly routes: readonly Route[];
   readonly upgrades: readonly UpgradeRoute[];
   readonly authenticator: Authenticator;
+  readonly auditor: Pick<Auditor, 'api'>;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly clock: Clock;
@@ -97,13 +100,25 @@ function admit(setting: ExpressAppSetting, route: Route, arrivals: WeakMap<Reque
 function serve(setting: ExpressAppSetting, route: Route, arrivals: WeakMap<Request, Arrival>): RequestHandler {
   return async (req, res) => {
     const ctx = contextOf(setting, route, arrivalOf(arrivals, req), req, res);
-    const answer = await route.handler(ctx);
+    const answer = await handle(setting, route, ctx, req);
     if ('sse' in answer) stream(setting, req, res, answer);
     else sendAnswer(res, route, answer);
   };
 }
 
-function contextOf(setting: ExpressAppSetting, route: Route, arrival: Arrival, req: Request, res: Response): RouteContext {
+function handle(setting: ExpressAppSetting, route: Route, ctx: Omit<RouteContext, 'tell'>, req: Request): Promise<RouteAnswer> {
+  if (!route.changes(ctx.body)) return route.handler({ ...ctx, tell: () => undefined });
+  const call = { principal: ctx.principal.name, requestId: ctx.requestId, method: req.method, path: req.path };
+  return audited(setting.auditor, ctx.log, route, call, (tell) => route.handler({ ...ctx, tell }));
+}
+
+function contextOf(
+  setting: ExpressAppSetting,
+  route: Route,
+  arrival: Arrival,
+  req: Request,
+  res: Response,
+): Omit<RouteContext, 'tell'> {
   if (arrival.principal === undefined) throw new Error(`${route.path} was reached without a principal`);
   const gone = new AbortController();
   res.once('close', () => {

@@ -1,4 +1,4 @@
-export { type Authenticator, loadAuthenticator } from './authentication.js';
+export { type Authenticator, isLoopback, loadAuthenticator } from './authentication.js';
 export { bodyDigest } from './body-digest.js';
 export { describeRoutes, routeFaults } from './describe-routes.js';
 export { parseListenAddress } from './listen-address.js';

@@ -6,6 +6,7 @@ import { Writable } from 'node:stream';
 import { VmferryError } from '@vmferry/errors';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createLogger } from './log.js';
+import { loggable } from './loggable.js';
 
 function logged(write: (log: ReturnType<typeof createLogger>) => void): { text: string; line: Record<string, unknown> } {
   let text = '';
@@ -45,6 +46,22 @@ describe('the log', () => {
     expect(line.message).toBe(evil);
   });
 
+  it('threat 10: broken JSON is told without what it cites, as an error and as a cause', () => {
+    for (const broken of ['{"a": Zq4711', 'Zq4711', '{"passw": "x"} Zq4711', `{"a":\n${' '.repeat(30)}Zq4711 "b" "c"}`]) {
+      const error = (() => {
+        try {
+          return JSON.parse(broken) as unknown;
+        } catch (thrown) {
+          return thrown;
+        }
+      })();
+      expect(error).toBeInstanceOf(SyntaxError);
+      const { text } = logged((log) => log.warn('x', { error, wrapped: new Error('it failed', { cause: error }) }));
+      expect(text).not.toMatch(/Zq4|passw/);
+      expect(text).toMatch(/JSON/);
+    }
+  });
+
   it('threat 10: secrets are redacted at any depth, and lengths and depths are capped', () => {
     const canary = 'canary-7f3a';
     const { text, line } = logged((log) =>
@@ -55,6 +72,8 @@ describe('the log', () => {
         permitBytes: canary,
         cookieBytes: 4711,
         bytes: Buffer.from(canary),
+        tls: { pem: `-----BEGIN EC PRIVATE KEY-----\n${canary}\n-----END EC PRIVATE KEY-----\n` },
+        error: new Error(`cannot read -----BEGIN PRIVATE KEY-----${canary}`),
         long: 'y'.repeat(10_000),
         many: Array.from({ length: 1_000 }, (_, n) => n),
       }),
@@ -63,6 +82,15 @@ describe('the log', () => {
     expect(text.length).toBeLessThan(8_000);
     expect(line.bytes).toBe('[11 bytes]');
     expect(line.cookieBytes, 'how long a secret is').toBe(4711);
+  });
+
+  it('threat 10: no private key reaches the log, in whatever text it stands', () => {
+    const pem = '-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----';
+    const shown = JSON.stringify(
+      loggable({ own: { key: pem }, told: `a\n${pem}\nb`, cut: pem.slice(0, 40), error: new Error(pem) }),
+    );
+    expect(shown).not.toMatch(/MHcC|BEGIN/);
+    expect(loggable(`a ${pem} b`)).toBe('a [redacted] b');
   });
 
   it('an error tells code, place, causes and what was suppressed', () => {

@@ -26,6 +26,14 @@ export interface RouteContext<P = unknown, Q = unknown, B = unknown> {
   readonly clock: Clock;
   readonly log: Log;
   header(name: string): string | undefined;
+  /** Says more of this call in its audit record: the path by uuid where the caller gave a name, or what a body asks for. */
+  readonly tell: (facts: ToldOfCall) => void;
+}
+
+export interface ToldOfCall {
+  readonly path?: string;
+  /** Stands behind the outcome; '' for nothing. */
+  readonly what?: string;
 }
 
 /** An answer with a JSON body, or a live stream of a publisher's events. `text` is for the few routes that do not speak JSON. */
@@ -61,13 +69,20 @@ export interface RouteDefinition<P extends z.ZodType, Q extends z.ZodType, B ext
   readonly problems: readonly ErrorCode[];
   /** It acts on what runs already, and is answered while the service drains; so is every GET. */
   readonly whileDraining?: true;
+  /**
+   * False for a call that is no GET and changes nothing; or tells by its body whether it does. What changes something is audited with principal and
+   * request id, the refused call too, from the moment that its input is found to be in order.
+   */
+  readonly changes?: false | ((body: z.output<B>) => boolean);
   /** Default `limits.bodyBytesMax`. */
   readonly bodyBytesMax?: number;
   handler(ctx: RouteContext<z.output<P>, z.output<Q>, z.output<B>>): Promise<RouteAnswer<z.input<R>>> | RouteAnswer<z.input<R>>;
 }
 
 /** A route whose types are forgotten, as the registry keeps it. */
-export interface Route extends Omit<RouteDefinition<z.ZodType, z.ZodType, z.ZodType, z.ZodType>, 'handler'> {
+export interface Route extends Omit<RouteDefinition<z.ZodType, z.ZodType, z.ZodType, z.ZodType>, 'handler' | 'changes'> {
+  /** Of a body that its schema has parsed. */
+  changes(body: unknown): boolean;
   handler(ctx: RouteContext): Promise<RouteAnswer>;
 }
 
@@ -77,8 +92,10 @@ export function defineRoute<
   B extends z.ZodType = z.ZodUndefined,
   R extends z.ZodType = z.ZodUndefined,
 >(definition: RouteDefinition<P, Q, B, R>): Route {
+  const { changes = definition.method !== 'get' } = definition;
   return {
     ...definition,
+    changes: (body) => (typeof changes === 'function' ? changes(body as z.output<B>) : changes),
     // The service parses params, query and body with the schemas of this very definition before it calls the handler.
     handler: async (ctx) => definition.handler(ctx as RouteContext<z.output<P>, z.output<Q>, z.output<B>>),
   };

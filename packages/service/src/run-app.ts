@@ -27,6 +27,8 @@ export const exitUsage = 2;
 export async function runApp(log: Log, start: () => Promise<RunningApp>): Promise<void> {
   process.on('uncaughtException', (error) => endByDefect(log, error));
   process.on('unhandledRejection', (error) => endByDefect(log, error));
+  // Certificates that were replaced are read again (openTlsIdentity); an app that has none, or whose terminal has gone, does not end by it.
+  process.on('SIGHUP', () => log.info('files that may be replaced are looked at again', { signal: 'SIGHUP' }));
   // Whoever started it may be gone, or its disk full: that is no reason to end.
   process.stdout.on('error', (error) => log.warn('the line that says ready could not be written', { error }));
   let app: RunningApp;

@@ -2,6 +2,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { VersionReply } from '@vmferry/api';
+import type { Auditor } from '@vmferry/audit';
 import { VmferryError } from '@vmferry/errors';
 import { openFilesMax } from '@vmferry/posix';
 import type { Clock, Random } from '@vmferry/seams';
@@ -58,6 +59,8 @@ export interface ServiceOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly authenticator: Authenticator;
+  /** Of every call that changes something. */
+  readonly auditor: Pick<Auditor, 'api'>;
   readonly limits?: Partial<ServerLimits>;
   /** With it the app speaks HTTPS alone, and every caller shows a certificate. */
   readonly tls?: TlsIdentity | null;

@@ -36,6 +36,7 @@ export function sessionRoutes(sessions: ControlSessions, permission: Permission)
       path: '/v1/sessions/:id/renew',
       summary: 'Starts the TTL of a control session anew.',
       permission,
+      changes: false,
       params,
       reply: { status: 200, schema: sessionResource },
       problems: ['session-not-found'],

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { uuid, z } from '@vmferry/api';
+import type { AuditedRequest } from '@vmferry/audit';
 import { VmferryError } from '@vmferry/errors';
 import { systemClock, systemRandom } from '@vmferry/seams';
 import { type Authenticator, loadAuthenticator } from './authentication.js';
@@ -13,6 +14,7 @@ import { answerWithin } from './waiting.js';
 /** The small app that the specs of this package ask. */
 export interface SpecService extends Service {
   readonly logged: string[];
+  readonly audited: AuditedRequest[];
 }
 
 const thing = z.strictObject({ name: z.string().max(16), count: z.int().min(0).default(1) });
@@ -84,7 +86,7 @@ const upgrades: UpgradeRoute[] = [
 ];
 
 export function specService(
-  o: { routes?: Route[]; authenticator?: Authenticator; limits?: Partial<ServerLimits> } = {},
+  o: { routes?: Route[]; authenticator?: Authenticator; limits?: Partial<ServerLimits>; auditFails?: true } = {},
 ): SpecService {
   const logged: string[] = [];
   const stream = new Writable({
@@ -93,6 +95,13 @@ export function specService(
       done();
     },
   });
+  const calls: AuditedRequest[] = [];
+  const auditor = {
+    async api(call: AuditedRequest) {
+      if (o.auditFails === true) throw new VmferryError('state-unwritable', 'The disk is full.');
+      calls.push(call);
+    },
+  };
   const log = createLogger({ app: 'tunnel-relay', level: 'debug', hostName: 'spec', stream });
   const service = createService({
     app: 'tunnel-relay',
@@ -103,6 +112,7 @@ export function specService(
     clock: systemClock,
     random: systemRandom,
     authenticator: o.authenticator ?? loadAuthenticator(undefined),
+    auditor,
     ...(o.limits === undefined ? {} : { limits: o.limits }),
     version: () => ({
       app: 'tunnel-relay',
@@ -115,5 +125,5 @@ export function specService(
     }),
     ready: () => Promise.resolve({ disk: { ok: true, detail: 'writable' } }),
   });
-  return { ...service, logged };
+  return { ...service, logged, audited: calls };
 }

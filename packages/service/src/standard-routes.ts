@@ -1,4 +1,4 @@
-import { type VersionReply, versionReply, z } from '@vmferry/api';
+import { readyReply, type VersionReply, versionReply, z } from '@vmferry/api';
 import { errorCodes, VmferryError } from '@vmferry/errors';
 import type { Metrics } from './metrics.js';
 import { openApiDocument } from './openapi.js';
@@ -9,10 +9,6 @@ export interface ReadyCheck {
   /** For a person: what is wrong and what to do, or what was found. */
   readonly detail: string;
 }
-
-const readyReply = z
-  .object({ ready: z.boolean(), checks: z.record(z.string(), z.object({ ok: z.boolean(), detail: z.string() })) })
-  .openapi('Ready');
 
 const problemTypes = z
   .array(z.object({ code: z.string(), status: z.int(), libvirtCode: z.int(), retryable: z.boolean(), title: z.string() }))

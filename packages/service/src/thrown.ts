@@ -1,4 +1,5 @@
 import { VmferryError } from '@vmferry/errors';
+import { wordsOf } from './loggable.js';
 
 /** Anything that express, its body parser or a handler threw, as the error that the caller may read. */
 export function errorOf(thrown: unknown): VmferryError {
@@ -30,5 +31,5 @@ function httpErrorFacts(thrown: unknown): { type: unknown; status: unknown } {
 }
 
 function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message.slice(0, 300) : String(thrown).slice(0, 300);
+  return thrown instanceof Error ? wordsOf(thrown).slice(0, 300) : String(thrown).slice(0, 300);
 }

@@ -1,6 +1,7 @@
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type TlsFiles, TlsIdentity } from './identity.js';
 import { TestAuthority } from './testing/index.js';
 
@@ -46,10 +47,45 @@ describe('the certificate of an app', () => {
     expect([identity.pem.cert, told]).toEqual([first, ['invalid-argument', 'invalid-argument']]);
   });
 
+  it.each<[string, (own: TlsFiles) => void]>([
+    ['an empty certificate', ({ cert }) => writeFileSync(cert, '')],
+    ['an empty key', ({ key }) => writeFileSync(key, '')],
+    ['half a certificate', ({ cert }) => truncateSync(cert, 300)],
+    [
+      'a certificate that is over',
+      ({ cert, key }) => {
+        const over = authority.issue(['relay'], { days: -1 });
+        copyFileSync(over.cert, cert);
+        copyFileSync(over.key, key);
+      },
+    ],
+    [
+      'a FIFO, which is not waited for',
+      ({ key }) => {
+        rmSync(key);
+        execFileSync('mkfifo', [key]);
+      },
+    ],
+  ])('stays when there is %s in its place', (_what, spoil) => {
+    const { identity, own, told, first } = setup();
+    onTestFinished(() => rmSync(own.key));
+    spoil(own);
+    expect([identity.pem.cert, told]).toEqual([first, ['invalid-argument']]);
+  });
+
+  it('a CA that was cut off is no CA', () => {
+    const { own } = setup();
+    const ca = join(authority.folder, 'cut.pem');
+    writeFileSync(ca, readFileSync(own.ca, 'utf8').slice(0, 300));
+    expect(() => new TlsIdentity({ ...own, ca })).toThrow(/cannot be used/);
+  });
+
   it('has to be usable at the start', () => {
     const { own } = setup();
     const listener = { replaced: () => undefined, refused: () => undefined };
-    expect(() => new TlsIdentity({ ...own, key: authority.issue(['relay']).key }, listener)).toThrow(/key values mismatch/);
+    expect(() => new TlsIdentity({ ...own, key: authority.issue(['relay']).key }, listener)).toThrow(
+      /the key is not that of the certificate/,
+    );
     expect(() => new TlsIdentity({ ...own, ca: own.key }, listener)).toThrow(/no certificate in/);
     expect(() => new TlsIdentity({ ...own, cert: join(authority.folder, 'none') }, listener)).toThrow(/ENOENT/);
   });

@@ -1,6 +1,8 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { VmferryError } from '@vmferry/errors';
+import { type Clock, systemClock } from '@vmferry/seams';
 import { type TlsPem, tlsSettings } from './settings.js';
 
 /** Paths of PEM files. */
@@ -12,7 +14,7 @@ export interface TlsFiles {
 
 export interface TlsIdentityListener {
   replaced(): void;
-  /** The files have changed and cannot be used; what was read before still counts. */
+  /** The files have changed and cannot be used, or not any more; what was read before still counts. */
   refused(error: VmferryError): void;
 }
 
@@ -23,11 +25,17 @@ export interface TlsIdentityListener {
 export class TlsIdentity {
   readonly #files: TlsFiles;
   readonly #listener: TlsIdentityListener;
+  readonly #clock: Pick<Clock, 'wall'>;
   #seen: string;
   #pem: TlsPem;
 
   /** Throws 'invalid-argument' for files that cannot be read or do not fit together. Without a listener nobody is told of a change. */
-  constructor(files: TlsFiles, listener: TlsIdentityListener = { replaced: () => undefined, refused: () => undefined }) {
+  constructor(
+    files: TlsFiles,
+    listener: TlsIdentityListener = { replaced: () => undefined, refused: () => undefined },
+    clock: Pick<Clock, 'wall'> = systemClock,
+  ) {
+    this.#clock = clock;
     this.#files = files;
     this.#listener = listener;
     this.#seen = signatureOf(files);
@@ -40,13 +48,22 @@ export class TlsIdentity {
     if (now === this.#seen) return this.#pem;
     this.#seen = now;
     try {
-      this.#pem = read(this.#files);
+      const pem = read(this.#files);
+      refuseExpired(pem, this.#files, this.#clock.wall());
+      this.#pem = pem;
       this.#listener.replaced();
     } catch (thrown) {
       this.#listener.refused(VmferryError.from(thrown));
     }
     return this.#pem;
   }
+}
+
+/** One that is over would lock its owner out where the one before it may still be good. */
+function refuseExpired({ cert }: TlsPem, files: TlsFiles, now: Date): void {
+  const { validTo } = new X509Certificate(cert);
+  if (Date.parse(validTo) >= now.getTime()) return;
+  throw new VmferryError('invalid-argument', `The certificate ${files.cert} was valid until ${validTo}.`);
 }
 
 /** Which files they are, and of when; that one is not there is a state of it too. */
@@ -57,17 +74,28 @@ function signatureOf(files: TlsFiles): string {
 
 function read(files: TlsFiles): TlsPem {
   try {
-    const pem = {
-      cert: readFileSync(files.cert, 'utf8'),
-      key: readFileSync(files.key, 'utf8'),
-      ca: readFileSync(files.ca, 'utf8'),
-    };
-    if (!pem.ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`there is no certificate in ${files.ca}`);
-    // It also says whether the key is that of the certificate.
+    const pem = { cert: readPem(files.cert), key: readPem(files.key), ca: readPem(files.ca) };
+    // An empty certificate or key, and a CA that was cut off, are no error to a secure context.
+    const certificate = new X509Certificate(pem.cert);
+    const authorities = certificatesIn(pem.ca);
+    if (authorities.length === 0) throw new Error(`there is no certificate in ${files.ca}`);
+    if (!certificate.checkPrivateKey(createPrivateKey(pem.key))) throw new Error('the key is not that of the certificate');
     createSecureContext(tlsSettings(pem));
     return pem;
   } catch (cause) {
     const detail = `The certificate ${files.cert}, its key ${files.key} and the CA ${files.ca} cannot be used: ${(cause as Error).message}.`;
     throw new VmferryError('invalid-argument', detail, { cause });
   }
+}
+
+/** Whatever else can stand at a path, as a FIFO, would keep the app from its work for ever. */
+function readPem(path: string): string {
+  if (!statSync(path).isFile()) throw new Error(`${path} is no regular file`);
+  return readFileSync(path, 'utf8');
+}
+
+/** Throws for one that was cut off. */
+function certificatesIn(text: string): X509Certificate[] {
+  const [, ...blocks] = text.split('-----BEGIN CERTIFICATE-----');
+  return blocks.map((block) => new X509Certificate(`-----BEGIN CERTIFICATE-----${block}`));
 }

@@ -34,7 +34,7 @@ export class LoneQemu {
   ): Promise<LoneQemu> {
     await mkdir(folder, { recursive: true });
     const monitors = { source: join(folder, 'source.qmp'), destination: join(folder, 'destination.qmp') };
-    const { argv } = commandLine(definition, { incoming, monitors, capabilities, runtimeDir: folder });
+    const { argv } = commandLine(definition, { incoming, monitors, capabilities, spiceTlsDir: null, runtimeDir: folder });
     const [emulator = '', ...words] = argv;
     const log = await open(join(folder, 'qemu.log'), 'a');
     const child = spawn(emulator, words, { stdio: ['ignore', log.fd, log.fd] });

@@ -1,8 +1,10 @@
 import {
   attachDomain,
+  breakLeaseRequest,
   domainName,
   domainRef,
   ipAddress,
+  leaseParams,
   limits,
   migrationId,
   migrationState,
@@ -47,6 +49,8 @@ export const domainOf = checked(domainRef);
 export const domainNameOf = checked(domainName);
 export const stateOf = (text: string) => checked(migrationState)(text.toUpperCase().replaceAll('-', '_'));
 export const pidOf = wholeNumber(1, limits.pidMax, 'a process id');
+export const uuidOf = checked(leaseParams.shape.uuid);
+export const epochOf = checked(breakLeaseRequest.shape.epoch);
 export const socketPathOf = checked(attachDomain.shape.monitor);
 export const bandwidthOf = wholeNumber(1, limits.bandwidthMibPerSecMax, 'MiB/s');
 export const downtimeOf = wholeNumber(1, limits.downtimeMsMax, 'milliseconds');

@@ -4,6 +4,7 @@ import { json, problem, scriptedAgent } from './spec/scripted-agent.js';
 import { shell } from './spec/shell.js';
 
 const xml = '<domain/>';
+const lease = '6f3a6bb4-7d9c-4e0e-9b6e-5f2a3c1d8e01';
 const files = { 'web.xml': xml };
 
 const amount = { totalBytes: 83_886_080, processedBytes: 41_943_040, remainingBytes: 41_943_040 };
@@ -35,8 +36,9 @@ const obliging = () =>
     if (method === 'DELETE') res.writeHead(204).end();
     else if (path === '/v1/domains' && method === 'GET')
       json(res, 200, { domains: [domainOf(), domainOf({ name: 'off', state: 'shutoff', reason: 'shutdown', pid: null })] });
-    else if (path.endsWith('/xml')) json(res, 200, { xml });
+    else if (path.endsWith('xml')) json(res, 200, { xml });
     else if (path.endsWith('/monitor')) json(res, 200, { return: { status: 'running' } });
+    else if (path.startsWith('/v1/leases/')) json(res, 200, { uuid: lease, driver: 'etcd', epoch: '7', heldHere: false });
     else if (answersOf[path] !== undefined) json(res, 200, answersOf[path]);
     else if (path.startsWith('/v1/domains')) json(res, 200, domainOf());
     else if (method === 'GET' && /^\/v1\/migrations(\?|$)/.test(path))
@@ -53,10 +55,24 @@ describe('what a command line asks of the agent', () => {
     ['domain start web --paused', 'POST', '/v1/domains/web/start', { paused: true }],
     ['domain start web --force', 'POST', '/v1/domains/web/start', { paused: false, force: true }],
     ['domain create web.xml --force', 'POST', '/v1/domains', { xml, transient: true, paused: false, force: true }],
+    [`lease show ${lease}`, 'GET', `/v1/leases/${lease}`, null],
+    [
+      `lease break ${lease} --epoch 7 --fenced-by=ipmi-says-off`,
+      'POST',
+      `/v1/leases/${lease}/break`,
+      { epoch: '7', proof: { t: 'fenced', by: 'ipmi-says-off' } },
+    ],
+    [
+      `lease break ${lease} --epoch 7 --statement=ops-have-looked`,
+      'POST',
+      `/v1/leases/${lease}/break`,
+      { epoch: '7', proof: { t: 'operator', statement: 'ops-have-looked' } },
+    ],
     ['domain list', 'GET', '/v1/domains', null],
     ['domain show web', 'GET', '/v1/domains/web', null],
     ['domain show ../version', 'GET', '/v1/domains/..%2Fversion', null],
     ['domain dumpxml web', 'GET', '/v1/domains/web/xml', null],
+    ['domain dumpxml web --security-info', 'GET', '/v1/domains/web/secure-xml', null],
     ['domain suspend web', 'POST', '/v1/domains/web/suspend', null],
     ['domain resume web', 'POST', '/v1/domains/web/resume', null],
     ['domain shutdown web', 'POST', '/v1/domains/web/shutdown', null],
@@ -196,6 +212,11 @@ describe('usage errors end with 2 before anything is sent', () => {
     ['domain start'],
     ['domain start web --frobnicate'],
     ['domain start web extra'],
+    [`lease break ${lease} --epoch 7`],
+    [`lease break ${lease} --statement=ops-have-looked`],
+    [`lease break ${lease} --epoch 7 --statement=short`],
+    [`lease break ${lease} --epoch 7 --statement=ops-have-looked --watchdog=it-has-fired`],
+    ['lease break web --epoch 7 --statement=ops-have-looked'],
     ['domain define missing.xml'],
     ['migrate web'],
     ['migrate web b:7802'],
@@ -377,6 +398,19 @@ describe('answers', () => {
     expect(await run('migration', 'show', 'm1', '-c', agent.url)).toBe(0);
     for (const text of ['Guest on:', 'source', 'stream-failed', 'fence it', 'perform at the source', 'host-b'])
       expect(written.out).toContain(text);
+  });
+
+  it('tell where a display is, and where its clients go on', async () => {
+    const display = { type: 'spice', listen: '0.0.0.0', port: 5_901, tlsPort: 5_902 } as const;
+    const migration = migrationOf({ display: { ...display, hostName: 'host-b' } });
+    const agent = await scriptedAgent(({ path }, res) =>
+      json(res, 200, path.includes('migrations') ? migration : domainOf({ display })),
+    );
+    const { run, written } = shell();
+    await run('domain', 'show', 'web', '-c', agent.url);
+    await run('migration', 'show', 'm1', '-c', agent.url);
+    expect(written.out).toMatch(/^Display: +spice, 0\.0\.0\.0, port 5901, TLS port 5902$/m);
+    expect(written.out).toMatch(/^Display there: +spice, host-b, port 5901, TLS port 5902$/m);
   });
 
   it('come from the URL of -c, else of VMFERRY_URL, with the token of VMFERRY_TOKEN', async () => {

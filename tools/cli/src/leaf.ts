@@ -47,7 +47,7 @@ export const connectOption = (agent: string, parse = sourceUrl) =>
 export function acts<O>(room: Room, command: Command, act: Act<O>): void {
   command.addOption(jsonOption()).action(async () => {
     const options = command.optsWithGlobals<O & { json?: true; connect?: string }>();
-    const call = callOf<O>(room.context, command.processedArgs.map(String), options);
+    const call = callOf<O>(room.context, command.processedArgs.flat().map(String), options);
     try {
       room.exit.code = (await act(call)) ?? exitCodes.done;
     } catch (thrown) {

@@ -1,9 +1,11 @@
 import { Command, Help, type Option } from 'commander';
+import { addAuditCommands } from './audit/audit-commands.js';
 import { addDomainCommands } from './domain/domain-commands.js';
 import { addEventCommand } from './event/event-command.js';
 import { examples } from './examples.js';
 import { addHostCommands } from './host/host-commands.js';
 import type { Room } from './leaf.js';
+import { addLeaseCommands } from './lease/lease-commands.js';
 import { addMigrateCommand } from './migration/migrate-command.js';
 import { addMigrationCommands } from './migration/migration-commands.js';
 
@@ -50,8 +52,10 @@ export function programOf(room: Room, version: string): Command {
       ),
     );
   addHostCommands(program, room);
+  addAuditCommands(program, room);
   addDomainCommands(program, room);
   addEventCommand(program, room);
+  addLeaseCommands(program, room);
   addMigrationCommands(program, room, addMigrateCommand(program, room));
   return program;
 }

@@ -5,6 +5,8 @@ interface AnyGuest {
   readonly type?: 'qemu' | 'kvm';
   /** `file`: written anew by each QEMU. `unix-connect`: QEMU connects there when it starts (`listenForTicks`). */
   readonly serial: { readonly type: 'file' | 'unix-connect'; readonly path: string };
+  /** An `<interface>`, as it is written in a definition. */
+  readonly interfaceXml?: string;
   /** `immediate`: QEMU has every page of the memory before it greets. Default `ondemand`. */
   readonly memoryAllocation?: 'ondemand' | 'immediate';
 }
@@ -46,6 +48,7 @@ export function domainXmlOf(o: BootSectorDomain | LinuxDomain): string {
     '  <features><acpi/></features>',
     '  <devices>',
     ...(o.diskPath === undefined ? [] : [`    ${diskXml(o.diskPath, o.readonly === true)}`]),
+    ...(o.interfaceXml === undefined ? [] : [`    ${o.interfaceXml}`]),
     `    ${serialXml(o.serial)}`,
     "    <memballoon model='none'/>",
     '  </devices>',

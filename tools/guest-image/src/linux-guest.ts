@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { buildOnce, guestSources } from './build-once.js';
-import { debianKernel } from './debian-kernel.js';
+import { debianKernel, kernelModules } from './debian-kernel.js';
 import { runTool } from './run-tool.js';
 
 const busybox = '/bin/busybox';
@@ -14,7 +14,10 @@ const cmdline = 'console=ttyS0 quiet pti=on';
 export interface LinuxGuest {
   readonly kernelPath: string;
   readonly initrdPath: string;
-  /** Append `vmferry.fill=MIB vmferry.dirty=MIB` for a guest that fills memory and rewrites it at a rate in MiB/s. */
+  /**
+   * Append `vmferry.fill=MIB vmferry.dirty=MIB` for a guest that fills memory and rewrites it at a rate in MiB/s, and `vmferry.net=ADDRESS/BITS` for
+   * one whose virtio network interface has this address and answers to pings.
+   */
   readonly cmdline: string;
 }
 
@@ -37,7 +40,7 @@ async function buildInitrd(building: string, kernel: string): Promise<void> {
   await copyFile(join(guestSources, 'init'), join(tree, 'init'));
   await copyFile(join(guestSources, 'power-off'), join(tree, 'etc/acpi/PWRF/00000080'));
   for (const file of ['init', 'etc/acpi/PWRF/00000080']) await chmod(join(tree, file), 0o755);
-  for (const module of ['button.ko', 'evdev.ko']) await copyFile(join(kernel, module), join(tree, 'lib', module));
+  for (const module of kernelModules) await copyFile(join(kernel, module), join(tree, 'lib', module));
   await runTool(
     building,
     'gcc',

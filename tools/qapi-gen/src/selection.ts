@@ -7,6 +7,7 @@ export const commands = [
   'closefd',
   'cont',
   'device_del',
+  'expire_password',
   'getfd',
   'human-monitor-command',
   'migrate',
@@ -42,6 +43,7 @@ export const commands = [
   'quit',
   'remove-fd',
   'set-action',
+  'set_password',
   'stop',
   'system_powerdown',
   'system_reset',
@@ -75,6 +77,7 @@ export const events = [
 
 /** QEMU hides the names of its types from introspection; these are the names its manual uses, by where a type is met first. */
 export const typeNames: Readonly<Record<string, string>> = {
+  'expire_password.arguments.protocol': 'DisplayProtocol',
   'query-block.returns': 'BlockInfo',
   'query-block.returns.inserted': 'BlockDeviceInfo',
   'query-block.returns.inserted.image': 'ImageInfo',
@@ -136,6 +139,8 @@ export const omitted: ReadonlySet<string> = new Set([
   'VncInfo.clients',
   'SpiceInfo.channels',
   'calc-dirty-rate.mode',
+  'expire_password.display',
+  'set_password.display',
   'migrate-set-parameters.block-bitmap-mapping',
   'migrate.blk',
   'migrate.inc',

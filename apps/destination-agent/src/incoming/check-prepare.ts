@@ -27,6 +27,7 @@ export async function checkPrepare(
     const tcp = tcpWishOf(context, body);
     await findings.later(async () => readTls(context, flags));
     await findings.later(async () => tcp && context.ports.probe(tcp.port, tcp.address));
+    await findings.later(async () => flags.has('TUNNELLED') && context.relay?.refuseUnlessTaking());
   }
   findings.of(() => body.session === undefined || context.sessions.require(body.session));
   const original = findings.of(() => parseDomain(body.xml));

@@ -37,7 +37,7 @@ export class IncomingFamily {
     this.#ended = (channel) => void ended(channel);
     const path = join(guest.status.runtimeDir, 'in.mig');
     await incomingFromSocket(guest.qmp, path);
-    void this.#connectAll(path);
+    void this.#connectAll(guest, path);
   }
 
   release(): void {
@@ -51,11 +51,12 @@ export class IncomingFamily {
     this.release();
   }
 
-  async #connectAll(path: string): Promise<void> {
+  async #connectAll(guest: Guest, path: string): Promise<void> {
     for (let channel = 0; channel < (this.#family?.size ?? 0); channel += 1) {
       try {
         await this.#family?.called(channel);
-        const connection = await connectLocalStream(path, this.#clock, this.#deadlineMs);
+        const makeSocket = await guest.socketMaker('agent');
+        const connection = await connectLocalStream(path, { clock: this.#clock, deadlineMs: this.#deadlineMs, makeSocket });
         if (this.#family !== null) {
           this.#family.give(channel, connection);
           continue;

@@ -26,6 +26,8 @@ export function firstResource(context: DestinationContext, journal: IncomingJour
     guest: guestOf(journal, record.decision),
     source: sourceOf(record),
     destination: { agent: context.publicUrl(), hostName: context.host.hostName, state: record.decision },
+    // Its source tells it, and the domain once it is here.
+    display: null,
     outcome: record.decision === 'committing' ? 'pending' : record.decision,
     parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 0, parallelConnections: null },
     progress: null,

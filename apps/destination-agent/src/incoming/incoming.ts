@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { FinishReply, OutcomeReply } from '@vmferry/api';
-import { parseDomain } from '@vmferry/domain';
+import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, Channel, disposeHoldings, disposeUnstarted, findGuest, type Guest, incomingStateOf } from '@vmferry/guest';
 import { type DomainStatus, KeptDocument } from '@vmferry/host-state';
@@ -67,6 +67,8 @@ export class Incoming {
     this.#keep = resolve;
   });
   #resumedAtMs: number | null = null;
+  #announcedAtMs: number | null = null;
+  #announcing: Promise<void> | null = null;
   /** An earlier life of this agent has prepared it. */
   #restarted = false;
   #error: VmferryError | null = null;
@@ -127,6 +129,7 @@ export class Incoming {
     const { clock, faults } = this.#context;
     guest.qmp.on('RESUME', (event) => {
       this.#resumedAtMs = event.receivedAtMs;
+      void this.#announce(guest);
       void (async () => {
         await faults('D17');
         await this.migration.dispatch({ t: 'qemu-resumed' });
@@ -298,12 +301,12 @@ export class Incoming {
   }
 
   /**
-   * Finish with the right permit: the configuration is kept before the guest may run (S13). Resolves when the record is decided, or kept open
-   * by a hold, or the signal aborts. Throws `persist-failed`; nothing is committed then, and the hold rule has begun.
+   * Finish with the right permit: before the guest may run, the configuration is kept (S13), and its interfaces go online. Resolves when the record is decided, or kept open
+   * by a hold, or the signal aborts. Throws `persist-failed` or `network-unavailable`; nothing is committed then, and the hold rule has begun.
    */
   async finish(permit: Permit, signal: AbortSignal): Promise<void> {
     this.live.enter('finish', 'destination');
-    if (this.migration.record.decision === 'open') await this.#persistBefore(signal);
+    if (this.migration.record.decision === 'open') await this.#readyBefore(signal);
     // Of an offline migration what is kept is all there is, and the permit of its source says the same.
     if (this.offline) await this.migration.dispatch({ t: 'qemu-loaded' });
     await this.migration.dispatch({ t: 'finish', permit });
@@ -311,15 +314,18 @@ export class Incoming {
     if (isFinal(this.migration.record)) await Promise.race([this.#kept, this.migration.concluded()]);
   }
 
-  async #persistBefore(signal: AbortSignal): Promise<void> {
+  async #readyBefore(signal: AbortSignal): Promise<void> {
+    let what = 'the configuration could not be kept';
     try {
       await this.#refuseOccupied();
       await this.#persistence.keep();
+      what = 'its interfaces could not go online';
+      if (this.#guest !== null) await this.#context.guestHost.network.goOnline(this.#guest.definition);
     } catch (thrown) {
       const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'finish' });
       this.#error ??= error;
-      this.log.error('the configuration could not be kept; the migration is to be aborted', { error });
-      await this.wantAbort('the configuration could not be kept', signal);
+      this.log.error(`${what}; the migration is to be aborted`, { error });
+      await this.wantAbort(what, signal);
       throw error;
     }
   }
@@ -359,7 +365,28 @@ export class Incoming {
   }
 
   resumedMsAgo(): number | null {
-    return this.#resumedAtMs === null ? null : this.#context.clock.monotonicMs() - this.#resumedAtMs;
+    return this.#msAgo(this.#resumedAtMs);
+  }
+
+  /** Answers when the guest has been announced, or could not be, or after `ms`. */
+  announced(ms: number): Promise<void> {
+    const announcing = this.#announcing ?? Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#context.clock.after(ms, resolve);
+      void announcing.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Null while it was not announced, and for a guest without interfaces. */
+  announcedMsAgo(): number | null {
+    return this.#msAgo(this.#announcedAtMs);
+  }
+
+  #msAgo(atMs: number | null): number | null {
+    return atMs === null ? null : this.#context.clock.monotonicMs() - atMs;
   }
 
   outcome(): OutcomeReply {
@@ -371,6 +398,7 @@ export class Incoming {
       reason: record.reason,
       held: this.migration.held?.reason ?? null,
       resumedMsAgo: this.resumedMsAgo(),
+      announcedMsAgo: this.announcedMsAgo(),
       guestHere: null,
     };
   }
@@ -531,13 +559,21 @@ export class Incoming {
     }
     this.events.committed(record.mode);
     if (this.#guest !== null) {
-      // QEMU announces at load only; switches are to learn the new port from now on (qemu-behaviour, T6).
-      if (!paused)
-        await this.#guest.announce().catch((error: unknown) => this.log.warn('the guest could not be announced', { error }));
+      // That it resumed may have been seen by an earlier life of this agent.
+      if (!paused) await this.#announce(this.#guest);
       await this.#dropCredentials(this.#guest);
     }
     this.#stream?.release();
     this.#handover.begin(domain.uuid, () => (this.offline ? this.#forgetArrival(domain.uuid) : this.#guest?.handOver()));
+  }
+
+  /** Once, as soon as the guest runs, so that switches learn its new port; what goes wrong with it changes nothing else. */
+  #announce(guest: Guest): Promise<void> {
+    const announce = async () => {
+      if (await guest.announce()) this.#announcedAtMs = this.#context.clock.monotonicMs();
+    };
+    this.#announcing ??= announce().catch((error: unknown) => this.log.warn('the guest could not be announced', { error }));
+    return this.#announcing;
   }
 
   /** Whoever has the guest next sets what it needs; a QEMU should not keep a key that it does not need. */
@@ -584,7 +620,7 @@ export class Incoming {
     const definition = parseDomain(domain.xml);
     const status = this.#guest?.status ?? (await this.#context.guestHost.statuses.read(domain.uuid));
     if (status?.migration?.nonce !== this.journal.record.key.nonce) return;
-    await this.#auditEnd(auditedOf(definition, status.process.pid), status.process.pid);
+    await this.#auditEnd(definition, status.process.pid);
     if (this.#guest !== null) await this.#guest.dispose({ migrated: true });
     else await disposeHoldings(this.#context.guestHost, definition, status, { migrated: true });
     this.#guest = null;
@@ -594,12 +630,13 @@ export class Incoming {
    * I7: the stop is audited once; a start that an earlier life of this agent did not come to audit is made up for. In this life a start without
    * its record is one that failed, and was audited as that.
    */
-  async #auditEnd(domain: ReturnType<typeof auditedOf>, pid: number): Promise<void> {
-    const { auditor } = this.#context;
+  async #auditEnd(definition: DomainDefinition, pid: number): Promise<void> {
+    const { auditor, guestHost } = this.#context;
+    const domain = auditedOf(definition, pid, guestHost.security);
     const last = await auditor.lastControl(domain.uuid, pid);
     if (last === 'stop' || (last === null && !this.#restarted)) return;
     if (last === null) await auditor.domainStart(domain, 'recovered', true);
-    await auditor.domainStop(domain, this.#endedAs, true);
+    await auditor.domainStop(domain, this.#endedAs);
   }
 
   /** A client that went away is libvirt's autodestroy (S18). */

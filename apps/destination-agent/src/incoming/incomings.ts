@@ -42,6 +42,8 @@ export const recordsMax = 30_000;
 const removedAtOnce = 100;
 /** How long Finish, or the acknowledgement, waits for the host's source-agent to take the domain over before it answers anyway. */
 const adoptionWaitMs = 1_000;
+/** The same for the first announcement, which goes out with the guest's first instructions; nobody stands still meanwhile. */
+const announceWaitMs = 200;
 /** Incoming migrations that are under way at once: each has a QEMU of its own (threats, row 13). */
 const underWayMax = 16;
 
@@ -161,6 +163,7 @@ export class Incomings {
 
   /** Protocol v2: the source agent binds the record that Prepare2 opened, and is answered with what the record says. */
   async bind(id: string, body: BindRequest): Promise<OutcomeReply> {
+    this.#context.log.info('bind', { migrationId: id, ...stepArguments(body) });
     if (body.storeId !== this.#context.host.storeId) return this.#ofAnotherStore();
     const key = { id, nonce: body.nonce };
     const incoming = await this.#orTombstone(key);
@@ -197,6 +200,7 @@ export class Incomings {
       reason: 'this is another store than the one the migration was prepared in',
       held: null,
       resumedMsAgo: null,
+      announcedMsAgo: null,
       guestHere: null,
     };
   }
@@ -207,7 +211,7 @@ export class Incomings {
     await this.#byKey.get(keyName({ id, nonce }))?.acknowledge(adoptionWaitMs);
   }
 
-  /** An administrator's word about a held guest; audited. Throws `past-point-of-no-return` for one that is not held. */
+  /** An administrator's word about a held guest, with its proof on the audit before anything follows from it. Throws `past-point-of-no-return` for one that is not held. */
   async resolve(
     id: string,
     { keep, proof }: ResolveRequest,
@@ -406,17 +410,26 @@ export class Incomings {
       case 'committed': {
         // Peer-to-peer, the source agent ends its QEMU meanwhile, and waits with its acknowledgement.
         const handedOver = await incoming.handedOver(incoming.journal.driver === 'managed' ? adoptionWaitMs : 0);
+        await incoming.announced(announceWaitMs);
         return {
           outcome: 'committed',
           cookie: this.#cookieOf(incoming),
           domain: incoming.domain(),
           handover: handedOver ? 'done' : 'pending',
           resumedMsAgo: incoming.resumedMsAgo(),
+          announcedMsAgo: incoming.announcedMsAgo(),
         };
       }
       case 'aborted':
         if (!cancelled) throw this.#aborted(incoming);
-        return { outcome: 'aborted', cookie: this.#cookieOf(incoming), domain: null, handover: 'none', resumedMsAgo: null };
+        return {
+          outcome: 'aborted',
+          cookie: this.#cookieOf(incoming),
+          domain: null,
+          handover: 'none',
+          resumedMsAgo: null,
+          announcedMsAgo: null,
+        };
       case 'open':
       case 'pending':
       case 'unknown': {

@@ -1,15 +1,8 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { VmferryError } from '@vmferry/errors';
-
-/** The ports that QEMUs of this host may listen on for a guest, both ends included (libvirt's migration_port_min and _max). */
-export interface PortRange {
-  readonly first: number;
-  readonly last: number;
-}
+import { canBind, type PortRange } from '@vmferry/guest';
 
 export interface MigrationPortsOptions {
-  /** Null: no QEMU of this host listens. */
+  /** Where QEMUs may listen for a guest (libvirt's migration_port_min and _max). Null: no QEMU of this host does. */
   readonly range: PortRange | null;
   /** The address to listen on when a caller names none. */
   readonly address: string;
@@ -97,21 +90,6 @@ export class MigrationPorts {
         ? `Each of the ${this.#fromNext().length} migration ports of ${hostName} (${range?.first} to ${range?.last}) is in use; try again when a migration is over, or give its agent more.`
         : `The migration port ${port} of ${hostName} is in use; name another one, or none to have one picked.`;
     return new VmferryError('port-busy', detail);
-  }
-}
-
-async function canBind(port: number, host: string): Promise<boolean> {
-  const server = createServer();
-  try {
-    server.listen({ host, port, exclusive: true });
-    await once(server, 'listening');
-    return true;
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === 'EADDRINUSE') return false;
-    throw new VmferryError('invalid-argument', `No QEMU of this host can listen on ${host}: ${message}.`, { cause });
-  } finally {
-    server.close();
   }
 }
 

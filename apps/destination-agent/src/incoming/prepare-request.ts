@@ -6,6 +6,8 @@ import {
   parseDomain,
   renameDomain,
   resolveMachine,
+  unplaceDisplay,
+  withoutConnections,
 } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { type MigrationTls, multifd } from '@vmferry/hypervisor';
@@ -126,7 +128,7 @@ export async function readTls({ migrateTls }: DestinationContext, flags: Migrati
   return wantsTls(flags) ? migrateTls.credentials('server') : null;
 }
 
-/** The definition as it would run here: renamed, on a machine that this QEMU has, each device in its place. */
+/** The definition as it would run here: renamed, on a machine that this QEMU has, each device in its place, its display free to have ports of this host. */
 export async function readDefinition(
   context: DestinationContext,
   body: PrepareBody,
@@ -135,7 +137,8 @@ export async function readDefinition(
   const renamed = body.destinationName === undefined ? original : renameDomain(original, body.destinationName);
   checkSupported(renamed);
   const capabilities = await context.guestHost.capabilities(renamed);
-  return assignAddresses(resolveMachine(renamed, capabilities.machineAliases));
+  const plain = unplaceDisplay(withoutConnections(renamed));
+  return assignAddresses(resolveMachine(plain, capabilities.machineAliases));
 }
 
 /** Whether the QEMU that is going to be started takes several channels. Throws `hypervisor-unsupported`. */
@@ -159,7 +162,7 @@ function checkTransport({ relay, host }: DestinationContext, flags: MigrationFla
     );
   }
   if (transport === 'tunnelled' && relay === null) {
-    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay (--relay); migrate directly.`);
   }
 }
 

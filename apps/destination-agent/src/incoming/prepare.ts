@@ -1,8 +1,8 @@
 import { type PrepareReply, reachedBy } from '@vmferry/api';
 import { cookieToBase64, encodeCookie, type MigrationCookie } from '@vmferry/cookie';
-import { formatDomain, graphicsOf } from '@vmferry/domain';
+import { formatDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { auditedOf, startGuest } from '@vmferry/guest';
+import { auditedOf, type DisplayPlace, type PlacedDisplay, startGuest } from '@vmferry/guest';
 import { enableMigrationCapabilities, setMigrationTls } from '@vmferry/hypervisor';
 import { isOffline } from '@vmferry/migration';
 import { bodyDigest } from '@vmferry/service';
@@ -35,14 +35,15 @@ export async function prepare(
   try {
     if (accepted.session !== null) incoming.tie(accepted.session);
     const reply = await incoming.starting(
-      incoming.offline ? wait(context, accepted, incoming) : start(context, accepted, incoming, step.transport),
+      incoming.offline ? wait(context, accepted, incoming) : placed(context, accepted, incoming, step.transport),
     );
     await context.faults('D9');
     return reply;
   } catch (thrown) {
     const error = VmferryError.from(thrown).at({ side: 'destination', phase: 'prepare' });
     const also = (later: unknown) => error.suppress(later, context.clock.wall());
-    if (!incoming.offline) await context.auditor.startFailed(auditedOf(accepted.definition, undefined), 'migrated').catch(also);
+    const audited = auditedOf(accepted.definition, undefined, context.guestHost.security);
+    if (!incoming.offline) await context.auditor.startFailed(audited, 'migrated').catch(also);
     await incoming.failPrepare(error).catch(also);
     throw error;
   }
@@ -96,6 +97,21 @@ async function wait(context: DestinationContext, accepted: AcceptedPrepare, inco
   return reply;
 }
 
+/** The display has its ports before QEMU starts and before Prepare's answer is journalled, which tells of them. */
+async function placed(
+  context: DestinationContext,
+  accepted: AcceptedPrepare,
+  incoming: Incoming,
+  transport: 'direct' | 'tunnelled',
+): Promise<PrepareReply> {
+  const display = await context.guestHost.displays.place(accepted.definition);
+  try {
+    return await start(context, accepted, incoming, transport, display);
+  } finally {
+    display.close();
+  }
+}
+
 /**
  * Everything that can be done while QEMU starts is done then: the stream is offered, and what Prepare is going to answer is
  * journalled. It is answered only when QEMU waits for the stream.
@@ -105,17 +121,18 @@ async function start(
   accepted: AcceptedPrepare,
   incoming: Incoming,
   transport: 'direct' | 'tunnelled',
+  display: PlacedDisplay,
 ): Promise<PrepareReply> {
-  const { key, definition } = accepted;
+  const { key } = accepted;
   const [guest, offered] = await Promise.allSettled([
     startGuest(context.guestHost, {
-      definition,
+      placed: display,
       incoming: true,
       persistent: incoming.journal.domain?.persist ?? false,
       state: { state: 'paused', reason: 'migration' },
       migration: { ...key, role: 'destination' },
     }),
-    offer(context, accepted, incoming, transport),
+    offer(context, accepted, incoming, transport, display.place),
   ]);
   // What there is belongs to the migration, so that it is given back with it, also when the other part has failed.
   if (guest.status === 'fulfilled') incoming.own(guest.value);
@@ -128,11 +145,13 @@ async function start(
   const { stream } = offered.value;
   const { url } = stream.offer;
   await stream.connect(guest.value, (detail) => incoming.streamLost(detail));
-  const reply = stream.offer.url === url ? offered.value.reply : await answer(context, accepted, incoming, stream.offer);
+  const reply =
+    stream.offer.url === url ? offered.value.reply : await answer(context, accepted, incoming, stream.offer, display.place);
   if (transport === 'tunnelled') await context.faults('D10');
   await context.faults('D3');
   incoming.refuseIfDecided();
-  await context.auditor.domainStart(auditedOf(definition, guest.value.status.process.pid), 'migrated', true);
+  const audited = auditedOf(guest.value.definition, guest.value.status.process.pid, context.guestHost.security);
+  await context.auditor.domainStart(audited, 'migrated', true);
   incoming.events.started();
   await context.faults('D8');
   return reply;
@@ -143,6 +162,7 @@ async function offer(
   accepted: AcceptedPrepare,
   incoming: Incoming,
   transport: 'direct' | 'tunnelled',
+  display: DisplayPlace | null,
 ): Promise<{ stream: IncomingStream; reply: PrepareReply }> {
   const { key, tcp, uri, channels } = accepted;
   const stream = await (transport === 'tunnelled'
@@ -152,7 +172,7 @@ async function offer(
       : IncomingStream.listening(context, tcp));
   const named = uri === null || tcp !== null ? stream.offer : { ...stream.offer, url: reachedBy(stream.offer.url, uri) };
   try {
-    return { stream, reply: await answer(context, accepted, incoming, named) };
+    return { stream, reply: await answer(context, accepted, incoming, named, display) };
   } catch (thrown) {
     await stream.close();
     throw thrown;
@@ -165,8 +185,9 @@ async function answer(
   accepted: AcceptedPrepare,
   incoming: Incoming,
   stream: StreamOffer,
+  display: DisplayPlace | null,
 ): Promise<PrepareReply> {
-  const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, stream)));
+  const cookie = cookieToBase64(encodeCookie(cookieOf(context, accepted, stream, display)));
   const reply = { cookie, uri: accepted.flags.has('TUNNELLED') ? null : stream.url };
   await incoming.keepAnswer(reply);
   return reply;
@@ -177,24 +198,15 @@ function cookieOf(
   context: DestinationContext,
   { key, sourceName, definition }: AcceptedPrepare,
   stream: StreamOffer,
+  display: DisplayPlace | null,
 ): MigrationCookie {
-  const graphics = graphicsOf(definition);
   return {
     name: sourceName,
     uuid: definition.uuid,
     hostName: context.host.hostName,
     hostUuid: context.host.hostUuid,
     features: [],
-    ...(graphics === undefined || graphics.port < 0
-      ? {}
-      : {
-          graphics: {
-            type: graphics.type,
-            port: graphics.port,
-            tlsPort: graphics.tlsPort,
-            listen: graphics.listen ?? '127.0.0.1',
-          },
-        }),
+    ...(display === null ? {} : { graphics: display }),
     vmferry: {
       migrationId: key.id,
       nonce: key.nonce,

@@ -46,11 +46,27 @@ describe('StreamWatch', () => {
   it('asks again when the stream could not be asked', async () => {
     const { told, silence, watch, pass } = watched();
     watch.streaming();
-    silence.answer = () => Promise.reject(new Error('the relay is gone'));
+    silence.answer = () => Promise.reject(new Error('the relay is busy'));
+    await pass(2_000);
+    Object.assign(silence, { ms: 0, answer: () => Promise.resolve() });
     await pass(6_000);
     expect(told).toEqual([]);
-    Object.assign(silence, { ms: 9_000, answer: () => Promise.resolve() });
+    silence.ms = 9_000;
     await pass(1_000);
+    expect(told).toEqual(['stream-silent']);
+  });
+
+  it.each<[string, () => Promise<void>]>([
+    ['refuses', () => Promise.reject(new Error('the relay is gone'))],
+    ['does not answer at all', () => new Promise(() => undefined)],
+  ])('takes a stream for silent when whoever knows of it %s for as long', async (_how, answer) => {
+    const { told, silence, watch, pass } = watched();
+    watch.streaming();
+    await pass(5_000);
+    silence.answer = answer;
+    await pass(2_000);
+    expect(told).toEqual([]);
+    await pass(2_500);
     expect(told).toEqual(['stream-silent']);
   });
 

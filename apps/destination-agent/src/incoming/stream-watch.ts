@@ -15,6 +15,8 @@ export class StreamWatch {
   #timer: Timer;
   #stopped = false;
   #loaded = false;
+  /** When the stream was last known to be no more silent than it may be. */
+  #heardAtMs = 0;
 
   constructor(context: DestinationContext, stream: IncomingStream, complain: Complain) {
     this.#context = context;
@@ -28,6 +30,7 @@ export class StreamWatch {
 
   /** The first bytes have come. */
   streaming(): void {
+    this.#heardAtMs = this.#context.clock.monotonicMs();
     this.#watchSilence();
   }
 
@@ -57,16 +60,29 @@ export class StreamWatch {
     const { stallMs } = this.#context.timers;
     this.#timer.cancel();
     this.#timer = this.#context.clock.after(Math.max(100, stallMs / 4), () => {
-      this.#stream.silentMs().then(
-        (silentMs) => {
-          // It may have loaded while the stream was asked.
-          if (this.#stopped || this.#loaded) return;
-          if (silentMs !== null && silentMs >= stallMs)
-            this.#complain('stream-silent', `nothing came over the stream for ${Math.round(silentMs / 1_000)} s`);
-          else this.#watchSilence();
-        },
-        () => this.#watchSilence(),
-      );
+      this.#look(stallMs);
     });
+  }
+
+  /** Whoever does not answer how silent the stream is, as a relay that stands still, is waited for as long as the stream itself. */
+  #look(stallMs: number): void {
+    const { clock } = this.#context;
+    const unheardMs = () => clock.monotonicMs() - this.#heardAtMs;
+    const late = clock.after(Math.max(0, stallMs - unheardMs()), () => judge(null));
+    const judge = (silentMs: number | null) => {
+      late.cancel();
+      // It may have loaded while the stream was asked.
+      if (this.#stopped || this.#loaded || isJudged) return;
+      isJudged = true;
+      if (silentMs !== null) this.#heardAtMs = clock.monotonicMs() - Math.min(silentMs, stallMs);
+      if (unheardMs() < stallMs) return this.#watchSilence();
+      const what = silentMs === null ? 'nobody could tell of the stream' : 'nothing came over the stream';
+      this.#complain('stream-silent', `${what} for ${Math.round(Math.max(silentMs ?? 0, unheardMs()) / 1_000)} s`);
+    };
+    let isJudged = false;
+    this.#stream.silentMs().then(
+      (silentMs) => judge(silentMs ?? 0),
+      () => judge(null),
+    );
   }
 }

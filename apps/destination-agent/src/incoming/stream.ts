@@ -90,7 +90,10 @@ export class IncomingStream {
   static async tunnelled(context: DestinationContext, id: string, channels: number | null): Promise<IncomingStream> {
     const { relay: client, clock } = context;
     if (client === null)
-      throw new VmferryError('invalid-argument', `The host ${context.host.hostName} has no tunnel relay; migrate directly.`);
+      throw new VmferryError(
+        'invalid-argument',
+        `The host ${context.host.hostName} has no tunnel relay (--relay); migrate directly.`,
+      );
     const expiresSeconds = Math.ceil(context.timers.attachMs / 1_000) + relayGraceSeconds;
     const parallel = channels === null ? {} : { channels };
     const stream = await client.createStream({ role: 'destination', migrationId: id, expiresSeconds, ...parallel });
@@ -107,7 +110,7 @@ export class IncomingStream {
     const relay = { client, ids: all.map(({ id: streamId }) => streamId) };
     if (channels !== null)
       return new IncomingStream(offer, { family: await IncomingFamily.connect(context, sockets, relayDeadlineMs), relay });
-    const channel = await connectLocalStream(sockets[0] ?? '', clock, relayDeadlineMs);
+    const channel = await connectLocalStream(sockets[0] ?? '', { clock, deadlineMs: relayDeadlineMs });
     return new IncomingStream(offer, { channel, relay });
   }
 
@@ -138,7 +141,8 @@ export class IncomingStream {
   async connect(guest: Guest, lost: (detail: string) => void): Promise<void> {
     await this.#family?.connect(guest, async (channel) => this.#judge(channel, lost));
     if (this.#taken !== null) await this.#listen(guest, this.#taken);
-    if (this.#relay !== null && this.#channel !== null) await incomingFromFd(guest.qmp, this.#channel.fd, descriptorName);
+    if (this.#relay !== null && this.#channel !== null)
+      await incomingFromFd(guest.qmp, guest.handed(this.#channel, descriptorName));
   }
 
   async #listen(guest: Guest, { ports, wish }: TakenPort): Promise<void> {
@@ -173,7 +177,7 @@ export class IncomingStream {
    */
   async attach(channel: Channel, guest: Guest, o: { readonly tls: boolean; readonly port: number }): Promise<void> {
     this.#channel = channel;
-    await incomingFromFd(guest.qmp, channel.fd, descriptorName);
+    await incomingFromFd(guest.qmp, guest.handed(channel, descriptorName));
     if (!o.tls) return;
     this.#ofQemu = { guest, port: o.port };
     channel.release();

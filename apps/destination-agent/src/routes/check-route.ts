@@ -11,6 +11,7 @@ export function checkRoute(context: DestinationContext, incomings: Incomings): R
     path: '/v1/migrations/check',
     summary: 'Tells all that is in the way of a Prepare, without a trace.',
     permission: 'migrate-receive',
+    changes: false,
     body: checkPrepareRequest,
     reply: { status: 200, schema: checkPrepareReply },
     problems: ['state-unreadable'],

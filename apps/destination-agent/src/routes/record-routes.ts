@@ -52,6 +52,8 @@ export function recordRoutes(incomings: Incomings): Route[] {
       path: '/v1/migrations/:id/outcome',
       summary: 'Says what the outcome record says; with abortUnlessCommitted it starts the hold rule first.',
       permission: 'agent',
+      // A source in doubt asks until it has an answer; only a wish to abort can change what the record says.
+      changes: ({ abortUnlessCommitted }) => abortUnlessCommitted,
       params,
       body: outcomeRequest,
       reply: { status: 200, schema: outcomeReply },
@@ -82,8 +84,9 @@ export function recordRoutes(incomings: Incomings): Route[] {
       body: resolveRequest,
       reply: { status: 200, schema: migrationResource },
       problems: ['migration-not-found', 'past-point-of-no-return', 'state-unwritable'],
-      handler: async ({ params: { id }, body, principal, requestId }) => {
+      handler: async ({ params: { id }, body, principal, requestId, tell }) => {
         const by = { principal: principal.name, requestId };
+        tell({ what: `keep=${body.keep}` });
         return { body: await incomings.resolve(id, body, by, AbortSignal.timeout(settleMs)) };
       },
     }),

@@ -161,3 +161,18 @@ async function liveLockIsHeld(): Promise<boolean> {
     closeFd(fd);
   }
 }
+
+it('an attached guest has its display where its QEMU really shows it', async () => {
+  const id = '77777777-8888-4888-8888-888888888888';
+  const [host, shown] = [await runningAgent(), await startForeignQemu(folder, id, ['-vnc', '127.0.0.1:70,to=99'])];
+  const xml = xmlOf({ uuid: id }).replace(/<disk.*<\/disk>/, "<graphics type='vnc' autoport='yes'/>");
+  const { body } = await request(host.url)
+    .post('/v1/domains/attach')
+    .send({ xml, pid: shown.pid, monitor: shown.monitor })
+    .expect(201);
+  expect(body.display).toMatchObject({ type: 'vnc', listen: '127.0.0.1', tlsPort: null });
+  expect(body.display.port).toBeGreaterThanOrEqual(5_970);
+  expect((await request(host.url).get(`/v1/domains/${id}/xml`)).body.xml).toContain(`port='${body.display.port}'`);
+  await shown.end();
+  await host.end();
+});

@@ -3,7 +3,9 @@ import type { DomainResource } from '@vmferry/api';
 import type { AuditReason } from '@vmferry/audit';
 import {
   type DomainDefinition,
+  displayListenOf,
   eventsBetween,
+  graphicsOf,
   type LifecycleEvent,
   parseDomain,
   parseState,
@@ -407,7 +409,7 @@ export class Domain {
   /** Once for each process, also when what follows has to be tried again. */
   async auditStop(definition: DomainDefinition, process: ProcessIdentity, reason: AuditReason): Promise<void> {
     if (isDeepStrictEqual(this.#stopAudited, process)) return;
-    await this.#context.auditor.domainStop(auditedOf(definition, process.pid), reason, reason !== 'crashed');
+    await this.#context.auditor.domainStop(auditedOf(definition, process.pid), reason);
     this.#stopAudited = process;
   }
 
@@ -446,6 +448,7 @@ export class Domain {
       memoryKib: this.#definition.memoryKib,
       vcpus: this.#definition.vcpus,
       pid: this.#guest?.alive ? this.#guest.status.process.pid : null,
+      display: this.#guest?.alive ? displayOf(this.#guest.definition) : null,
       job:
         job === null
           ? null
@@ -459,6 +462,7 @@ export class Domain {
       autodestroy: this.autodestroy,
       managedSave: this.#context.managedImages.has(this.uuid),
       tainted: [...(this.#guest?.status.tainted ?? [])],
+      labels: this.#guest?.alive ? [...this.#guest.labels] : [],
       warning: [this.#warning, this.#caveat, this.#doubt()].filter((words) => words !== null).join(' ') || null,
     };
   }
@@ -504,6 +508,13 @@ export class Domain {
     this.keepUndecided(guest.status);
     this.tell();
   }
+}
+
+function displayOf(definition: DomainDefinition): DomainResource['display'] {
+  const graphics = graphicsOf(definition);
+  if (graphics === undefined) return null;
+  const { type, port, tlsPort } = graphics;
+  return { type, listen: displayListenOf(graphics), port: port === -1 ? null : port, tlsPort: tlsPort === -1 ? null : tlsPort };
 }
 
 function endUnrecorded({ message }: VmferryError): string {

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { type DomainDefinition, parseDomain, parseState } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
-import { caveatOf, disposeHoldings, type ForeignQemu, findGuest } from '@vmferry/guest';
+import { caveatOf, disposeHoldings, type ForeignQemu, findGuest, removeUnstartedDevices } from '@vmferry/guest';
 import type { DomainStatus } from '@vmferry/host-state';
 import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
@@ -9,6 +9,7 @@ import { ownConfig, refuseArriving } from './arriving.js';
 import { Domain, type DomainMigration } from './domain.js';
 import { recoverFile } from '../saving/go-on.js';
 import { discardPartial, isCommitted } from '../saving/image-target.js';
+import { LeaseGuard } from './lease-guard.js';
 import type { Lifecycle, StartWish } from './lifecycle.js';
 
 /** The domains of this host that the source-agent owns. */
@@ -16,6 +17,7 @@ export class Domains {
   readonly #context: SourceContext;
   readonly #lifecycle: Lifecycle;
   readonly #byUuid = new Map<string, Domain>();
+  readonly #leases: LeaseGuard;
   /** What waits for guests whose monitor is silent since the agent was started. */
   readonly #reached = new Map<string, () => void>();
   /** Names and uuids are given one at a time, so that each belongs to one domain. */
@@ -24,6 +26,12 @@ export class Domains {
   constructor(context: SourceContext, lifecycle: Lifecycle) {
     this.#context = context;
     this.#lifecycle = lifecycle;
+    this.#leases = new LeaseGuard(context, (uuid) => this.byUuid(uuid));
+  }
+
+  /** Leases are no longer watched. */
+  close(): void {
+    this.#leases.close();
   }
 
   /** Reads what is on disk after a start: the configurations, and the guests that this agent owns and that still live. */
@@ -34,10 +42,19 @@ export class Domains {
       const config = await ownConfig(this.#context, value, arriving.get(uuid));
       if (config !== null) this.#add({ config, live: null });
     }
+    for (const { definition } of this.list()) await this.#removeUnstarted(definition);
     for (const { value: status } of await this.#context.guestHost.statuses.list()) {
       if (status.owner === 'source') await this.#findAgain(status);
     }
     for (const path of await this.#context.guestHost.statuses.unreadable()) this.#tellUnreadable(path);
+  }
+
+  /** An earlier life of this agent may have ended while it was about to start QEMU. What cannot be removed gives way to the next start. */
+  async #removeUnstarted(definition: DomainDefinition): Promise<void> {
+    const { guestHost, log } = this.#context;
+    await removeUnstartedDevices(guestHost, definition).catch((error: unknown) =>
+      log.warn('network devices of a guest that does not run could not be removed', { uuid: definition.uuid, error }),
+    );
   }
 
   /** Also of a file that an earlier life of the agent has set aside; of a transient domain the log alone can tell. */
@@ -257,6 +274,7 @@ export class Domains {
       domain.takeAsTold();
       if (status.migration === null) await domain.reconcile();
       await recoverFile(this.#context, domain);
+      this.#leases.look(domain);
       return domain;
     }
     const definition = parseDomain(status.domainXml);

@@ -1,4 +1,4 @@
-import { assignAddresses, formatDomain, resolveMachine } from '@vmferry/domain';
+import { assignAddresses, formatDomain, resolveMachine, unplaceDisplay, withoutConnections } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import {
   attachGuest,
@@ -7,6 +7,7 @@ import {
   detachGuest,
   examineQemu,
   type ForeignQemu,
+  type PlacedDisplay,
   resourcesOf,
   startGuest,
 } from '@vmferry/guest';
@@ -37,10 +38,14 @@ export class Lifecycle {
     this.#autodestroy = new Autodestroy(context);
   }
 
-  /** Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine. */
+  /**
+   * Machine aliases become versioned names and every PCI address is fixed, so that the target is given the same machine; what a host has decided
+   * of its networks, and the ports of its displays, is decided anew at each start.
+   */
   async settle(domainXml: ReturnType<typeof assignAddresses>): Promise<string> {
     const capabilities = await this.#context.guestHost.capabilities(domainXml);
-    return formatDomain(assignAddresses(resolveMachine(domainXml, capabilities.machineAliases)));
+    const plain = unplaceDisplay(withoutConnections(domainXml));
+    return formatDomain(assignAddresses(resolveMachine(plain, capabilities.machineAliases)));
   }
 
   async start(domain: Domain, { paused, force, forceBoot, autodestroy }: StartWish, principal: string): Promise<void> {
@@ -106,6 +111,7 @@ export class Lifecycle {
       await this.#context.locks.acquire(domain.uuid, resourcesOf(domain.uuid));
       await guest.qmp.execute('cont', {});
       await domain.setState({ state: 'running', reason: 'unpaused' });
+      domain.warn(null);
       // What has stopped it may do so again at once, and QEMU's word of that come before this state is written.
       await domain.reconcile();
     });
@@ -132,10 +138,12 @@ export class Lifecycle {
   /** `tie` is called when the guest is there and has not run yet; a start whose session is lost by then fails. */
   async #boot(domain: Domain, paused: boolean, tie: () => void): Promise<void> {
     const { guestHost, auditor, locks, clock, departures } = this.#context;
-    const audited = (pid?: number) => auditedOf(domain.definition, pid);
+    const audited = (pid?: number) => auditedOf(domain.definition, pid, guestHost.security);
+    let placed: PlacedDisplay | null = null;
     try {
+      placed = await guestHost.displays.place(domain.definition);
       const guest = await startGuest(guestHost, {
-        definition: domain.definition,
+        placed,
         incoming: false,
         persistent: domain.config !== null,
         state: paused ? { state: 'paused', reason: 'user' } : { state: 'running', reason: 'booted' },
@@ -154,6 +162,8 @@ export class Lifecycle {
       await auditor.startFailed(audited(), 'booted').catch(also);
       await domain.end({ state: 'shutoff', reason: 'failed' }, null).catch(also);
       throw error;
+    } finally {
+      placed?.close();
     }
   }
 

@@ -1,6 +1,6 @@
 import type { BeginRequest } from '@vmferry/api';
 import { cookieToBase64, encodeCookie } from '@vmferry/cookie';
-import { checkSupported, checkTargetDefinition, formatDomain, parseDomain } from '@vmferry/domain';
+import { checkSupported, checkTargetDefinition, formatDomain, parseDomain, withoutConnections } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { resourcesOf } from '@vmferry/guest';
 import { missingForMigration } from '@vmferry/hypervisor';
@@ -72,7 +72,7 @@ function flagsOf(domain: Domain, body: BeginRequest): MigrationFlags {
 async function refuseUnmetWay({ relay, host, migrateTls }: SourceContext, flags: MigrationFlags): Promise<void> {
   checkTls(flags);
   if (flags.has('TUNNELLED') && relay === null)
-    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay (--relay); migrate directly.`);
   if (wantsTls(flags)) await migrateTls.credentials('client');
 }
 
@@ -116,11 +116,11 @@ function refuseAutodestroy({ name, autodestroy }: Domain): void {
 
 /** S24, S33: the target's XML is the live definition, or the caller's when the guest would see the same machine. */
 export function targetXmlOf(domain: Domain, xml: string | undefined): string {
-  if (xml === undefined) return formatDomain(domain.definition);
+  if (xml === undefined) return formatDomain(withoutConnections(domain.definition));
   const target = parseDomain(xml);
   checkTargetDefinition(domain.definition, target);
   checkSupported(target);
-  return formatDomain(target);
+  return formatDomain(withoutConnections(target));
 }
 
 /** Begin's cookie: who the source is, the lease as it is held, and the digest of the permit (handover rule 1). */

@@ -23,7 +23,14 @@ const openDeadlineMs = 10_000;
 export async function openChannel(context: SourceContext, guest: Guest, to: ChannelTo): Promise<OutgoingChannel> {
   return to.transport === 'tunnelled'
     ? openTunnel(context, guest, to)
-    : single(await openDirect(context, to), () => Promise.resolve(null));
+    : single(await openDirect(context, to), guest, () => Promise.resolve(null));
+}
+
+/** Ends what was opened at the relay of this host for a migration; one that is over stays listed as it ended. */
+export async function abandonStreams({ relay }: SourceContext, migrationId: string): Promise<void> {
+  for (const { id, role, migrationId: of, closedAt } of (await relay?.streams())?.streams ?? []) {
+    if (of === migrationId && role === 'source' && closedAt === null) await relay?.abortStream(id);
+  }
 }
 
 async function openDirect(context: SourceContext, { migrationId, stream: { url, ticket } }: ChannelTo): Promise<Channel> {
@@ -57,7 +64,7 @@ async function openTunnel(
 ): Promise<OutgoingChannel> {
   const { relay, clock, host } = context;
   if (relay === null)
-    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay; migrate directly.`);
+    throw new VmferryError('invalid-argument', `The host ${host.hostName} has no tunnel relay (--relay); migrate directly.`);
   const { url, ticket, channels } = offered;
   if (ticket === null) throw new VmferryError('internal', `${url} is no stream of a relay.`);
   const parallel = channels === undefined ? {} : { channels };
@@ -68,6 +75,9 @@ async function openTunnel(
   }
   const [socket = ''] = sockets;
   const whyBroken = () => relayWord(relay, stream.id, clock);
-  if (channels === undefined) return single(await connectLocalStream(socket, clock, openDeadlineMs), whyBroken);
+  if (channels === undefined) {
+    const makeSocket = await guest.socketMaker('guest');
+    return single(await connectLocalStream(socket, { clock, deadlineMs: openDeadlineMs, makeSocket }), guest, whyBroken);
+  }
   return ParallelChannel.open(context, guest, sockets, whyBroken);
 }

@@ -27,6 +27,7 @@ export async function checkMigration(
   const begin = beginOf(body);
   findings.of(() => body.id === undefined || outgoings.refuseTaken(body.id));
   for (const check of beginChecks(context, domain, begin)) await findings.later(async () => check());
+  await findings.later(async () => body.flags?.includes('TUNNELLED') && context.relay?.refuseUnlessTaking());
   const targetXml = findings.of(() => targetXmlOf(domain, body.xml)) ?? formatDomain(domain.definition);
   const [prepared, dirtyRate] = await Promise.all([
     askDestination(context, domain, body, { begin, targetXml }, findings),
@@ -99,12 +100,12 @@ function bandwidthOf(
   const transport = flags.includes('TUNNELLED') ? 'tunnelled' : 'direct';
   const known = [
     bandwidthMibPerSec === undefined ? null : bandwidthMibPerSec * 1_048_576,
-    outgoings.lastRateTo(destination, transport),
+    outgoings.lastRateTo(destination, flags),
   ].filter((rate) => rate !== null);
   if (known.length > 0) return { bandwidthBytesPerSec: Math.min(...known), missing };
   return {
     bandwidthBytesPerSec: null,
-    missing: `No bandwidth was given, and no earlier ${transport} migration to this destination without a cap is known.`,
+    missing: `No bandwidth was given, and no earlier migration to this destination of the same kind (${transport}, flags alike) and without a cap is known.`,
   };
 }
 

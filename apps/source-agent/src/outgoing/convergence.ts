@@ -83,7 +83,7 @@ export class Convergence {
         zeroPages: ram?.duplicatePages ?? 0,
       },
       throughputBytesPerSec: this.#throughput(status),
-      downtime: { limitMs: this.#limitMs, expectedMs: this.#neededMs(), actualMs: null },
+      downtime: { limitMs: this.#limitMs, expectedMs: this.#neededMs(), actualMs: null, announcedMs: null },
       converging: this.#converging,
       hint: this.#hint(),
     };

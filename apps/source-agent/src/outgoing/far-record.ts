@@ -1,3 +1,4 @@
+import type { OutcomeReply } from '@vmferry/api';
 import type { CookiePeer } from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
 import type { KeptDocument } from '@vmferry/host-state';
@@ -7,12 +8,14 @@ import type { OutgoingJournal } from './outgoing-journal.js';
 import type { Heard } from './outgoing-migration.js';
 import { permitCookie } from './permit-cookie.js';
 
+/** When the guest's RESUME was, and its first announcement, in milliseconds before the answer; null while it has not been. */
+export type Resumed = Pick<OutcomeReply, 'resumedMsAgo' | 'announcedMsAgo'>;
+
 interface Parts {
   readonly context: SourceContext;
   readonly journal: KeptDocument<OutgoingJournal>;
   readonly log: Log;
-  /** When the guest's RESUME was, in milliseconds before the answer; null while it has not been. */
-  readonly onResumed: (msAgo: number | null) => void;
+  readonly onResumed: (resumed: Resumed) => void;
 }
 
 /** The outcome record of one migration, which the destination keeps: how it is bound, asked, driven and let go of from here. */
@@ -43,6 +46,21 @@ export class FarRecord {
     );
   }
 
+  /** What the record says while the source decides alone: it is only read, and no answer says nothing. */
+  async look(): Promise<{ readonly answer: Heard['answer']; readonly reason: string | null }> {
+    const { context, log } = this.#parts;
+    const { destination, key } = this.#machine;
+    if (destination === null) return { answer: 'silent', reason: null };
+    try {
+      const agent = context.destinationAgent(destination.url);
+      const reply = await agent.outcome(key.id, { nonce: key.nonce, storeId: destination.storeId, abortUnlessCommitted: false });
+      return reply.storeId === destination.storeId ? reply : { answer: 'silent', reason: null };
+    } catch (error) {
+      log.warn('the destination agent does not answer', { url: destination.url, error });
+      return { answer: 'silent', reason: null };
+    }
+  }
+
   /** An answer from another store is no answer, and neither is an error. */
   async ask(abortUnlessCommitted: boolean): Promise<Heard> {
     const { context, log, onResumed } = this.#parts;
@@ -52,7 +70,7 @@ export class FarRecord {
       const body = { nonce: key.nonce, storeId: destination.storeId, abortUnlessCommitted };
       const reply = await context.destinationAgent(destination.url).outcome(key.id, body);
       if (reply.storeId !== destination.storeId) return { answer: 'silent', lease: null };
-      onResumed(reply.resumedMsAgo);
+      onResumed(reply);
       await context.faults('S18');
       return { answer: reply.answer, lease: reply.lockState };
     } catch (error) {

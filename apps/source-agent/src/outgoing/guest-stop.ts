@@ -49,10 +49,10 @@ export class GuestStop {
     return this.#paused ?? Promise.resolve();
   }
 
-  /** In milliseconds, from STOP here to RESUME there on this host's clock; null when no STOP was seen. */
-  downtimeMs(resumedMsAgo: number): number | null {
+  /** In milliseconds, from STOP here to what was `msAgo` there, on this host's clock; null when no STOP was seen. */
+  msUntil(msAgo: number): number | null {
     if (this.#stoppedAtMs === null) return null;
-    return Math.max(0, Math.round(this.#parts.context.clock.monotonicMs() - resumedMsAgo - this.#stoppedAtMs));
+    return Math.max(0, Math.round(this.#parts.context.clock.monotonicMs() - msAgo - this.#stoppedAtMs));
   }
 
   /**

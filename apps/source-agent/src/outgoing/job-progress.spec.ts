@@ -12,7 +12,7 @@ const progressOf = (dirtyRateBytesPerSec: number, throughputBytesPerSec: number)
     zeroPages: 0,
   },
   throughputBytesPerSec,
-  downtime: { limitMs: 10, expectedMs: null, actualMs: null },
+  downtime: { limitMs: 10, expectedMs: null, actualMs: null, announcedMs: null },
   converging: null,
   hint: null,
 });

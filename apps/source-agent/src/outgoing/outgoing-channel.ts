@@ -1,4 +1,4 @@
-import type { Channel } from '@vmferry/guest';
+import type { Channel, Guest } from '@vmferry/guest';
 import { migrateToFd } from '@vmferry/hypervisor';
 import type { QmpClient } from '@vmferry/qmp';
 
@@ -22,11 +22,11 @@ export interface OutgoingChannel {
 export type WhyBroken = OutgoingChannel['whyBroken'];
 
 /** One connection, which QEMU gets by descriptor. */
-export function single(channel: Channel, whyBroken: WhyBroken): OutgoingChannel {
+export function single(channel: Channel, guest: Pick<Guest, 'handed'>, whyBroken: WhyBroken): OutgoingChannel {
   return {
     whyBroken,
     channels: null,
-    migrate: (qmp) => migrateToFd(qmp, channel.fd, descriptorName),
+    migrate: (qmp) => migrateToFd(qmp, guest.handed(channel, descriptorName)),
     shut: () => channel.shut(),
     release: () => channel.release(),
   };

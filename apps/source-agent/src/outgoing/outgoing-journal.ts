@@ -1,4 +1,12 @@
-import { type BeginReply, forceCompleteReport, migrationProgress, migrationProtocol, migrationTimeouts, z } from '@vmferry/api';
+import {
+  type BeginReply,
+  displayPlace,
+  forceCompleteReport,
+  migrationProgress,
+  migrationProtocol,
+  migrationTimeouts,
+  z,
+} from '@vmferry/api';
 import type { SourceJournal } from '@vmferry/migration';
 
 const machineJournal = z.object({
@@ -37,6 +45,8 @@ export const outgoingJournal = z.object({
   forceComplete: forceCompleteReport.nullable().default(null),
   /** Channels beside the main one; null for a migration that is not parallel. */
   parallelConnections: z.number().nullable().default(null),
+  /** Where the clients of the display go on, from Prepare's cookie. */
+  display: displayPlace.extend({ hostName: z.string() }).nullable().default(null),
   /** Begin's answer and the digest of its body, so that the same step gets the same answer after a restart too (I9). */
   begin: z.object({ digest: z.string(), cookie: z.string(), xml: z.string(), flags: z.array(z.string()) }),
   outcome: z.enum(['open', 'pending', 'committed', 'aborted', 'unknown']).nullable(),

@@ -10,6 +10,7 @@ type Changing = Pick<
   | 'guest'
   | 'source'
   | 'destination'
+  | 'display'
   | 'outcome'
   | 'parameters'
   | 'cancel'
@@ -49,16 +50,18 @@ export function resourceOf(
   error: VmferryError | null,
 ): Changing {
   const answer = state.answer === 'silent' ? null : state.answer;
+  const { stage } = state.journal;
   return {
     state: stateOf(journal, state),
     guest: guestOf(journal, state, context.host.hostName),
-    source: { agent: context.publicUrl(), hostName: context.host.hostName, state: state.journal.stage },
+    source: { agent: context.publicUrl(), hostName: context.host.hostName, state: stage },
     destination: {
       agent: state.journal.destination?.url ?? journal.destinationAgent,
       hostName: journal.destinationHost,
       state: state.answer ?? 'not asked',
     },
-    outcome: state.journal.stage === 'left' ? 'committed' : answer,
+    display: stage === 'resuming' || stage === 'stayed' ? null : journal.display,
+    outcome: stage === 'left' ? 'committed' : answer,
     parameters: {
       bandwidthBytesPerSec: journal.bandwidthBytesPerSec,
       downtimeMsMax: journal.downtimeMsMax,
@@ -67,7 +70,7 @@ export function resourceOf(
     cancel: cancelOf(journal, state),
     timeouts: timeoutsOf(journal),
     forceComplete: journal.forceComplete,
-    error: error === null || state.journal.stage === 'left' ? null : { ...toProblem(error) },
+    error: error === null || stage === 'left' ? null : { ...toProblem(error) },
     finishedAt: journal.finishedAt,
   };
 }
@@ -77,6 +80,8 @@ function stateOf(journal: OutgoingJournal, state: SourceState): MigrationResourc
     case 'left':
       return 'SUCCEEDED';
     case 'stayed':
+      // The domain is free for another migration only then.
+      if (journal.finishedAt === null) return journal.cancelRequested === null ? 'RUNNING' : 'CANCELLING';
       return journal.cancelRequested === null ? 'FAILED' : 'CANCELLED';
     case 'lost':
       return state.answer === 'unknown' ? 'NEEDS_ATTENTION' : 'FAILED';

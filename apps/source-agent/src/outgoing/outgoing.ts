@@ -2,7 +2,7 @@ import type { EvidenceReply, MigrationParameters, MigrationProgress, PerformRepl
 import { toProblem, VmferryError } from '@vmferry/errors';
 import { type Guest, resourcesOf } from '@vmferry/guest';
 import { KeptDocument } from '@vmferry/host-state';
-import { clearMigrationTls } from '@vmferry/hypervisor';
+import { clearMigrationTls, spiceClientsMoved } from '@vmferry/hypervisor';
 import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
 import {
   type Answer,
@@ -23,7 +23,7 @@ import { LiveMigration, type Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import { noteDeparture } from '../domains/departures.js';
 import type { Domain, DomainMigration } from '../domains/domain.js';
-import { FarRecord } from './far-record.js';
+import { FarRecord, type Resumed } from './far-record.js';
 import { GuestStop } from './guest-stop.js';
 import { jobProgressOf } from './job-progress.js';
 import { type Moving, movingDefinition, movingGuest } from './moving.js';
@@ -35,6 +35,7 @@ import type { Overdue } from './patience.js';
 import { type AcceptedPerform, acceptPerform, type PerformOf, readCookie } from './perform-request.js';
 import { permitCookie } from './permit-cookie.js';
 import { type Sender, Sending } from './sending.js';
+import { guestStillMsMax, type Stuck } from './standstill.js';
 import type { TransferEnd } from './transfer.js';
 
 /** Told when a migration is over and tidied. */
@@ -43,6 +44,8 @@ export interface OutgoingOwner {
 }
 
 const rollbackWaitMs = 10_000;
+/** QEMU itself gives a client 10 s. */
+const spiceClientsMsMax = 12_000;
 
 /**
  * One outgoing migration on this host: what is told to it, and what the source machine acts through (the sending of the memory, the stop
@@ -61,10 +64,12 @@ export class Outgoing implements DomainMigration {
   readonly #sending: Sender;
   readonly #moving: Moving;
   #downtimeMs: number | null = null;
+  #announcedMs: number | null = null;
   #untieSession: () => void = () => undefined;
   #error: VmferryError | null = null;
   /** Why this agent itself has asked for the end of the transfer. */
-  #timedOut: VmferryError | null = null;
+  #gaveUp: VmferryError | null = null;
+  #lookingAtRecord = false;
   #acknowledged: Promise<void> = Promise.resolve();
   /** The job of the domain as it was when this migration ended. */
   #job: { readonly handle: AsyncJobHandle | null } | null = null;
@@ -105,7 +110,7 @@ export class Outgoing implements DomainMigration {
       ? OutgoingMigration.restore(journal.machine, this.#moving.look(), ports)
       : OutgoingMigration.begin({ key, permit, resumeOnRollback }, ports);
     const parts = { context, domain, log: this.log, journal: this.#journal, machine: this.machine };
-    this.#record = new FarRecord({ ...parts, onResumed: (msAgo) => this.noteResumed(msAgo) });
+    this.#record = new FarRecord({ ...parts, onResumed: (reply) => this.noteResumed(reply) });
     this.#stop = new GuestStop(parts);
     const sent = { ...parts, record: this.#record, cancelWanted: () => this.machine.state.cancelWanted };
     if (offline) {
@@ -120,6 +125,7 @@ export class Outgoing implements DomainMigration {
       ...sent,
       onProgress: (progress) => this.#report(progress),
       onOverdue: (overdue) => this.#overdue(overdue),
+      onStuck: (stuck) => this.#stuck(stuck),
       onEndOfFollowed: (end) => this.#endFollowed(end),
     });
   }
@@ -208,6 +214,7 @@ export class Outgoing implements DomainMigration {
   async perform(accepted: AcceptedPerform): Promise<PerformReply> {
     const { url, storeId } = accepted.peer;
     this.live.enter('perform', 'source');
+    if (accepted.display !== null) await this.#journal.write({ display: displayOf(accepted.display) });
     await this.machine.dispatch({ t: 'perform', destination: { url, storeId } });
     this.refuseUnless('performing');
     await this.#context.faults('S6');
@@ -329,8 +336,43 @@ export class Outgoing implements DomainMigration {
     this.log.warn('the time of the migration is over', { action, reason });
     if (action === 'pause') return this.forceComplete(`timeout: ${reason}`);
     const detail = `The migration of domain ${this.domain.name} was ${reason} and is cancelled; the guest runs on, on ${this.#context.host.hostName}.`;
-    this.#timedOut = new VmferryError('migration-timeout', detail, { side: 'source', phase: 'perform' });
-    this.noteError(this.#timedOut);
+    await this.#giveUp(new VmferryError('migration-timeout', detail));
+  }
+
+  /**
+   * Nothing moves any more. QEMU has not completed and no permit was given, so that the source decides alone (handover rule 1): it gives up when the destination has,
+   * of which a connection that has fallen silent tells nothing, and when its guest has stood still for too long.
+   */
+  #stuck({ ms, guestStopped }: Stuck): void {
+    const { name } = this.domain;
+    if (guestStopped && ms >= guestStillMsMax) {
+      const detail = `Nothing of domain ${name} was sent for ${Math.round(ms / 1_000)} s while its guest stood still for the switch-over: the other end does not answer, and the guest runs on, on ${this.#context.host.hostName}.`;
+      this.#giveUpInBackground(new VmferryError('migration-timeout', detail));
+      return;
+    }
+    if (this.#lookingAtRecord) return;
+    this.#lookingAtRecord = true;
+    void this.#record
+      .look()
+      .then(({ answer, reason }) => {
+        if (answer !== 'aborted') return;
+        const detail = `The destination has given the migration of domain ${name} up: ${reason ?? 'it says not why'}. The guest runs on, on ${this.#context.host.hostName}.`;
+        this.#giveUpInBackground(new VmferryError('migration-failed', detail));
+      })
+      .finally(() => {
+        this.#lookingAtRecord = false;
+      });
+  }
+
+  #giveUpInBackground(error: VmferryError): void {
+    this.log.warn('the migration is given up, because nothing moves', { error });
+    // It is tried again with the next look, which comes as long as nothing moves.
+    this.#giveUp(error).catch((later: unknown) => this.log.warn('the migration could not be given up yet', { error: later }));
+  }
+
+  async #giveUp(error: VmferryError): Promise<void> {
+    this.#gaveUp ??= error.at({ side: 'source', phase: 'perform' });
+    this.noteError(this.#gaveUp);
     await this.machine.dispatch({ t: 'cancel' });
   }
 
@@ -340,18 +382,20 @@ export class Outgoing implements DomainMigration {
     return { storeId, ...wordOf(this.machine.journal, this.#moving.look()) };
   }
 
-  /** When QEMU's RESUME on the destination was, on this host's clock; with the STOP here it makes the downtime. */
-  noteResumed(msAgo: number | null): void {
-    const downtimeMs = msAgo === null ? null : this.#stop.downtimeMs(msAgo);
+  /** When QEMU's RESUME and its first announcement on the destination were, on this host's clock; with the STOP here they make the downtime. */
+  noteResumed({ resumedMsAgo, announcedMsAgo }: Resumed): void {
+    const downtimeMs = resumedMsAgo === null ? null : this.#stop.msUntil(resumedMsAgo);
     if (downtimeMs === null) return;
     this.#downtimeMs = downtimeMs;
+    this.#announcedMs = announcedMsAgo === null ? this.#announcedMs : this.#stop.msUntil(announcedMsAgo);
     if (this.live.value.progress !== null) this.#report(this.live.value.progress);
   }
 
   #report(progress: MigrationProgress): void {
     const { jobs } = this.domain;
     if (jobs.active?.kind === 'migration-out') jobs.report(jobs.active, jobProgressOf(progress));
-    this.live.update('progress', { progress: { ...progress, downtime: { ...progress.downtime, actualMs: this.#downtimeMs } } });
+    const measured = { actualMs: this.#downtimeMs, announcedMs: this.#announcedMs };
+    this.live.update('progress', { progress: { ...progress, downtime: { ...progress.downtime, ...measured } } });
   }
 
   async guestGone(): Promise<boolean> {
@@ -422,7 +466,7 @@ export class Outgoing implements DomainMigration {
 
   /** The machine rolls back; the error is told once the guest goes on, or cannot at once. */
   async #failPerform(error: VmferryError): Promise<VmferryError> {
-    const placed = this.#timedOut ?? error.at({ side: 'source', phase: 'perform' });
+    const placed = this.#gaveUp ?? error.at({ side: 'source', phase: 'perform' });
     this.noteError(placed);
     await this.#tellFailure();
     await this.machine.until(
@@ -487,6 +531,7 @@ export class Outgoing implements DomainMigration {
     const { guest } = this.domain;
     await this.#stop.markPaused();
     if (guest !== null) {
+      await this.#letClientsGo(guest);
       await guest.kill();
       await faults('S19');
       await this.domain.tidy({ migrated: true, state: { state: 'shutoff', reason: 'migrated' }, audit: 'migrated' });
@@ -494,6 +539,14 @@ export class Outgoing implements DomainMigration {
     if (this.#journal.value.flags.includes('UNDEFINE_SOURCE') && this.domain.config !== null)
       await this.#owner.undefineMoved(this.domain);
     await faults('S20');
+  }
+
+  /** The record says committed and the guest runs elsewhere: only what its SPICE clients take along is waited for. */
+  async #letClientsGo({ alive, qmp }: Guest): Promise<void> {
+    if (!alive || this.#journal.value.display?.type !== 'spice') return;
+    await spiceClientsMoved(qmp, spiceClientsMsMax).catch((error: unknown) =>
+      this.log.warn('QEMU is ended before its SPICE clients have all gone on', { error }),
+    );
   }
 
   #tell(state: SourceState): void {
@@ -557,4 +610,15 @@ export class Outgoing implements DomainMigration {
     if (state.journal.stage === 'left') return 'committed';
     return state.answer === 'silent' ? null : state.answer;
   }
+}
+
+/** As the resource tells it. */
+function displayOf({
+  type,
+  hostName,
+  listen,
+  port,
+  tlsPort,
+}: NonNullable<AcceptedPerform['display']>): OutgoingJournal['display'] {
+  return { type, hostName, listen, port: port === -1 ? null : port, tlsPort: tlsPort === -1 ? null : tlsPort };
 }

@@ -61,6 +61,9 @@ interface BeginAs {
   readonly destinationHost: string | null;
 }
 
+/** The flags that decide by what a guest's memory goes. */
+const means = ['TUNNELLED', 'PARALLEL', 'TLS'];
+
 /** The outgoing migrations of this host. An id names one for ever: a second Begin under it is refused. */
 export class Outgoings {
   readonly #context: SourceContext;
@@ -138,17 +141,14 @@ export class Outgoings {
     throw new VmferryError('migration-not-found', `There is no outgoing migration ${id} on ${this.#context.host.hostName}.`);
   }
 
-  /** Bytes per second of the last migration that succeeded on this way and had no cap of its own; null when none is known. */
-  lastRateTo(destinationAgent: string, transport: 'direct' | 'tunnelled'): number | null {
+  /** Bytes per second of the last migration that succeeded on this way, by these means and without a cap of its own; null when none is known. */
+  lastRateTo(destinationAgent: string, flags: readonly string[]): number | null {
+    const meansOf = (given: readonly string[]) => means.filter((flag) => given.includes(flag)).join();
     const last = this.list()
       .map(({ journal }) => journal)
-      .filter((journal) => journal.outcome === 'committed' && journal.transport === transport)
-      .filter(
-        (journal) =>
-          journal.destinationAgent === destinationAgent &&
-          journal.bandwidthBytesPerSec === null &&
-          (journal.progress?.throughputBytesPerSec ?? 0) > 0,
-      )
+      .filter((journal) => journal.outcome === 'committed' && meansOf(journal.flags) === meansOf(flags))
+      .filter((journal) => journal.destinationAgent === destinationAgent && journal.bandwidthBytesPerSec === null)
+      .filter(({ progress }) => (progress?.throughputBytesPerSec ?? 0) > 0)
       .sort((a, b) => (a.finishedAt ?? '').localeCompare(b.finishedAt ?? ''))
       .at(-1);
     return last?.progress?.throughputBytesPerSec ?? null;
@@ -214,6 +214,7 @@ export class Outgoings {
 
   /** Until `taken` is called nothing has happened. */
   async perform(id: string, body: PerformRequest, principal: string, taken: () => void): Promise<PerformReply> {
+    this.#context.log.info('perform', { migrationId: id, protocol: 'v3', principal, ...stepArguments(body) });
     parseFlags(body.flags ?? []);
     const outgoing = this.#withNonce(id, body.nonce);
     this.#refuseOther(outgoing, 'v3');
@@ -230,6 +231,7 @@ export class Outgoings {
    * the destination fetches that, and what it comes to is read in its record. Until `taken` is called nothing has happened.
    */
   async perform2(id: string, body: Perform2Request, principal: string, taken: () => void): Promise<Perform2Reply> {
+    this.#context.log.info('perform', { migrationId: id, protocol: 'v2', principal, ...stepArguments(body) });
     const wanted = parseFlags(body.flags ?? []);
     refuseOfflineIn('v2', wanted);
     refuseParallelIn('v2', wanted);
@@ -389,6 +391,7 @@ export class Outgoings {
       downtimeMsMax: body.downtimeMsMax ?? downtimeMsMaxDefault,
       timeouts: body.timeouts ?? {},
       parallelConnections: channelsOf(flags, body.parallelConnections),
+      display: null,
       forceComplete: null,
       begin: { digest: bodyDigest(body), cookie, xml: accepted.targetXml, flags: [...flags] },
       outcome: null,

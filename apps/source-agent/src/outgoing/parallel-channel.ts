@@ -55,7 +55,7 @@ export class ParallelChannel implements OutgoingChannel {
     try {
       checkUnixSocketPath(channel.#path);
       await forgetSocket(guest);
-      channel.#server.listen({ path: channel.#path, backlog: family.size });
+      (await guest.socketMaker('agent'))(() => channel.#server.listen({ path: channel.#path, backlog: family.size }));
       await once(channel.#server, 'listening');
       if (guestHost.qemuUser !== null) giveSocket(channel.#path, guestHost.qemuUser);
       // A guest whose memory waits for its channels is tracked meanwhile, and what it writes is sent again.

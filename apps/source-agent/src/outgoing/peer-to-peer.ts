@@ -124,12 +124,9 @@ function peerSteps(
       return reply;
     },
     perform: async (begun, prepared) => {
-      const body = {
-        nonce,
-        cookie: prepared.cookie,
-        flags: begun.flags,
-        ...(prepared.uri === null ? {} : { uri: prepared.uri }),
-      };
+      const stream = prepared.uri === null ? {} : { uri: prepared.uri };
+      const body = { nonce, cookie: prepared.cookie, flags: begun.flags, ...stream };
+      outgoing.log.info('perform', stepArguments(body));
       const reply = await noting(Promise.resolve().then(() => outgoing.perform(outgoing.acceptPerform(body))));
       await context.faults('S15');
       return reply;
@@ -139,7 +136,7 @@ function peerSteps(
       const body = { nonce, cookie: performed?.cookie ?? '', flags: begun.flags, cancelled: performed === null };
       finishedWithPermit = performed !== null;
       const reply = await noting(agent.finish(id, body, { signal: AbortSignal.timeout(finishWaitMs) }));
-      outgoing.noteResumed(reply.resumedMsAgo);
+      outgoing.noteResumed(reply);
       await context.faults('S17');
       return reply;
     },

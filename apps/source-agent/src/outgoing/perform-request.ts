@@ -1,7 +1,13 @@
 import { agentUrl, type Perform2Request, type PerformRequest, parseTcpUri, performUri } from '@vmferry/api';
-import { type CookiePeer, type CookieStream, cookieFromBase64, decodeCookie, type MigrationCookie } from '@vmferry/cookie';
+import {
+  type CookieGraphics,
+  type CookiePeer,
+  type CookieStream,
+  cookieFromBase64,
+  decodeCookie,
+  type MigrationCookie,
+} from '@vmferry/cookie';
 import { VmferryError } from '@vmferry/errors';
-import type { SpiceServer } from '@vmferry/hypervisor';
 import {
   isOffline,
   type MigrationKey,
@@ -9,7 +15,6 @@ import {
   parseFlags,
   refuseOtherThanBegun,
   refuseSendingWishes,
-  stepArguments,
 } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
 
@@ -29,13 +34,12 @@ export interface AcceptedPerform {
   /** Null when it is offline: nothing streams. */
   readonly stream: CookieStream | null;
   readonly bandwidthMibPerSec: number | undefined;
-  /** Where SPICE clients go on: on the host that the cookie of Prepare names (S30). Null for any other display, and none. */
-  readonly display: SpiceServer | null;
+  /** Where the clients of the display go on: on the host that the cookie of Prepare names (S30). Null without a display. */
+  readonly display: (CookieGraphics & { readonly hostName: string }) | null;
 }
 
 /** Reads and checks the Perform of either protocol in full, before any side effect. */
 export function acceptPerform(context: SourceContext, of: PerformOf, body: PerformRequest | Perform2Request): AcceptedPerform {
-  context.log.info('perform', { migrationId: of.key.id, protocol: of.protocol, domain: of.domain.name, ...stepArguments(body) });
   const flags = parseFlags(body.flags ?? []);
   // Perform may leave its flags out.
   if (flags.size > 0) refuseOtherThanBegun(of.key.id, 'perform', { begun: of.offline, taken: isOffline(flags) });
@@ -55,7 +59,7 @@ export function acceptPerform(context: SourceContext, of: PerformOf, body: Perfo
     peer,
     stream: stream === undefined || of.offline ? null : { ...stream, url: streamUrl(context, peer, stream, body.uri) },
     bandwidthMibPerSec: body.bandwidthMibPerSec,
-    display: graphics?.type === 'spice' ? { hostName, ...graphics } : null,
+    display: graphics === undefined ? null : { hostName, ...graphics },
   };
 }
 

@@ -19,7 +19,7 @@ describe('relayWord', () => {
     ['the reason of the stream', { state: 'failed', reason: 'the peer broke' }, /says of stream 6b1b9df5.*: the peer broke\.$/],
     ['a clean end', { state: 'closed', reason: null }, /end cleanly/],
     ['a relay that is gone', new VmferryError('peer-unreachable', 'No answer.'), /cannot be reached/],
-    ['a relay that was started again', new VmferryError('stream-not-found', 'No stream.'), /started again/],
+    ['a relay that was started again', new VmferryError('stream-not-found', 'No stream.'), /started again\.$/],
     ['another refusal', new VmferryError('forbidden', 'Not for you.'), /does not say why: Not for you\.$/],
   ])('%s', async (_what, answer, word) => {
     expect(await relayWord(relayOf(answer), id, systemClock)).toMatch(word);

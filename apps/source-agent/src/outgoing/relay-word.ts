@@ -38,7 +38,7 @@ async function reasonOf(
 
 function whyNot(thrown: unknown, { aborted }: AbortSignal): string {
   if (aborted) return 'it has no reason for the stream';
-  if (VmferryError.is(thrown, 'peer-unreachable')) return 'it cannot be reached; has it ended?';
-  if (VmferryError.is(thrown, 'stream-not-found')) return 'it does not know the stream; was it started again?';
+  if (VmferryError.is(thrown, 'peer-unreachable')) return 'it cannot be reached, as when it has ended';
+  if (VmferryError.is(thrown, 'stream-not-found')) return 'it does not know the stream, as when it was started again';
   return VmferryError.from(thrown).message.replace(/\.$/, '');
 }

@@ -17,11 +17,14 @@ export async function runOnHere(context: SourceContext, domain: Domain, machine:
     if (status === 'running') await domain.setState({ state: 'running', reason: 'migration canceled' });
     // A guest that has powered off or panicked meanwhile is settled like any other, once this migration is over.
     const fallen = domain.hasFallen || status === 'shutdown' || status === 'guest-panicked';
-    if (status === 'running' || fallen || !machine.resumeOnRollback) return true;
-    await guest.qmp.execute('cont', {});
-    await domain.setState({ state: 'running', reason: 'migration canceled' });
-    await guest.announce().catch(() => undefined);
-    domain.warn(null);
+    if (fallen || (status !== 'running' && !machine.resumeOnRollback)) return true;
+    if (status !== 'running') {
+      await guest.qmp.execute('cont', {});
+      await domain.setState({ state: 'running', reason: 'migration canceled' });
+      domain.warn(null);
+    }
+    // Whoever has heard of the guest at the destination is told that it is here.
+    await guest.announce().catch((error: unknown) => log.warn('the guest could not be announced', { error }));
     return true;
   } catch (error) {
     log.warn('the guest cannot run on here yet; it is tried again', { error });

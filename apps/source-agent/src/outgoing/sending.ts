@@ -6,13 +6,14 @@ import { wantsTls } from '@vmferry/migration';
 import type { Log } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
-import { openChannel } from './channel.js';
+import { abandonStreams, openChannel } from './channel.js';
 import type { FarRecord } from './far-record.js';
 import type { OutgoingChannel } from './outgoing-channel.js';
 import type { OutgoingJournal } from './outgoing-journal.js';
 import { forgetSocket } from './parallel-channel.js';
 import type { Overdue } from './patience.js';
 import type { AcceptedPerform } from './perform-request.js';
+import type { Stuck } from './standstill.js';
 import { Transfer, type TransferEnd } from './transfer.js';
 
 interface Parts {
@@ -25,6 +26,7 @@ interface Parts {
   readonly cancelWanted: () => boolean;
   readonly onProgress: (progress: MigrationProgress) => void;
   readonly onOverdue: (overdue: Overdue) => Promise<void>;
+  readonly onStuck: (stuck: Stuck) => void;
   /** Told how a transfer ended that this life of the agent did not start. */
   readonly onEndOfFollowed: (end: TransferEnd) => Promise<void>;
 }
@@ -56,7 +58,7 @@ export class Sending implements Sender {
 
   /** Resolves with QEMU's terminal status. Throws when QEMU was not told to migrate, or would not. */
   async send({ peer, stream, bandwidthMibPerSec, display }: AcceptedPerform): Promise<TransferEnd> {
-    const { context, journal, record } = this.#parts;
+    const { context, journal, record, log } = this.#parts;
     // Nobody is connected to on the word of a cookie alone: the record that it names has to know the migration first (threats, row 6).
     await record.refuseUnlessOpen(peer);
     const { transport, machine } = journal.value;
@@ -71,12 +73,31 @@ export class Sending implements Sender {
       await this.#makeReady(bandwidthMibPerSec);
     } catch (thrown) {
       giveUp(channel);
+      if (transport === 'tunnelled')
+        void abandonStreams(context, machine.key.id).catch((error: unknown) =>
+          log.warn('a stream could not be ended', { error }),
+        );
       throw thrown;
     }
     this.#transfer = this.#newTransfer();
-    await this.#transfer.start(channel, { display, tls });
-    const end = await this.#transfer.end;
-    return end.t === 'failed' ? { ...end, carrier: await channel.whyBroken() } : end;
+    try {
+      // Only SPICE has clients that can be sent on (S44); those of VNC connect anew.
+      await this.#transfer.start(channel, { display: display?.type === 'spice' ? display : null, tls });
+      const end = await this.#transfer.end;
+      return end.t === 'failed' ? { ...end, carrier: await channel.whyBroken() } : end;
+    } finally {
+      this.#abandonUnlessCompleted(this.#transfer);
+    }
+  }
+
+  /** A stream whose migration has come to nothing is ended at the relay: it might wait for a peer for ever, in one of its places. */
+  #abandonUnlessCompleted(transfer: Transfer): void {
+    const { context, journal, log } = this.#parts;
+    const { transport, machine } = journal.value;
+    if (transport !== 'tunnelled') return;
+    void transfer.end
+      .then((end) => (end.t === 'completed' ? undefined : abandonStreams(context, machine.key.id)))
+      .catch((error: unknown) => log.warn('the streams of the migration could not be ended', { error }));
   }
 
   /** What QEMU encrypts the stream with; the destination's certificate has to be of the host that the stream goes to. Throws `tls-unavailable`. */
@@ -89,6 +110,7 @@ export class Sending implements Sender {
   resume(): void {
     const transfer = this.#newTransfer();
     this.#transfer = transfer;
+    this.#abandonUnlessCompleted(transfer);
     void transfer.end.then((end) => this.#parts.onEndOfFollowed(end));
     if (this.#parts.journal.value.parallelConnections !== null) this.#forgetSocket();
   }
@@ -144,7 +166,7 @@ export class Sending implements Sender {
   }
 
   #newTransfer(): Transfer {
-    const { context, domain, journal, log, onProgress, onOverdue } = this.#parts;
+    const { context, domain, journal, log, onProgress, onOverdue, onStuck } = this.#parts;
     const { bandwidthBytesPerSec, downtimeMsMax, timeouts } = journal.value;
     return new Transfer({
       qmp: domain.activeGuest().qmp,
@@ -157,6 +179,7 @@ export class Sending implements Sender {
       memoryKib: domain.definition.memoryKib,
       onProgress,
       onOverdue,
+      onStuck,
     });
   }
 }

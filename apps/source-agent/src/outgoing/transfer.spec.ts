@@ -45,7 +45,8 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     closeFd(theirs);
   });
   const end = { fd: ours, shut: () => order.push('shut'), release: () => order.push('release') } as unknown as Channel; // A transfer uses no more of it.
-  const channel = single(end, () => Promise.resolve(null));
+  const handed = { handed: ({ fd }: { fd: number }, name: string) => ({ fd, name, label: () => Promise.resolve() }) };
+  const channel = single(end, handed, () => Promise.resolve(null));
   const progress: MigrationProgress[] = [];
   const overdue: Overdue[] = [];
   const made = new Transfer({
@@ -56,6 +57,7 @@ async function transfer(timeouts: MigrationTimeouts = {}) {
     bandwidthBytesPerSec: null,
     downtimeMsMax: 300,
     timeouts,
+    onStuck: () => undefined,
     memoryKib: 1_048_576,
     onProgress: (value) => progress.push(value),
     onOverdue: async (value) => {

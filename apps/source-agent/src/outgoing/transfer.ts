@@ -17,6 +17,7 @@ import type { Log } from '@vmferry/service';
 import { Convergence } from './convergence.js';
 import type { OutgoingChannel } from './outgoing-channel.js';
 import { type Overdue, Patience } from './patience.js';
+import { Standstill, type Stuck } from './standstill.js';
 
 /** How QEMU's migration ended. */
 export type TransferEnd =
@@ -38,6 +39,8 @@ export interface TransferOptions {
   onProgress(progress: MigrationProgress): void;
   /** A time is over. Told again with the next look when what is to be done could not be done. */
   onOverdue(overdue: Overdue): Promise<void>;
+  /** Nothing moves. Told again every two seconds for as long as that is so. */
+  onStuck(stuck: Stuck): void;
 }
 
 /** The poll is for progress and the timeouts only; the end is QEMU's event (S40). */
@@ -57,6 +60,7 @@ export class Transfer {
   #bandwidthBytesPerSec: number | null;
   /** From QEMU's `migrate` on. */
   #patience: Patience | null = null;
+  readonly #standstill: Standstill;
   #timeouts: MigrationTimeouts;
   #over = false;
   /** Looks are taken one after the other, so that a slow monitor is not flooded and what they tell never goes back. */
@@ -70,6 +74,7 @@ export class Transfer {
     this.#bandwidthBytesPerSec = options.bandwidthBytesPerSec;
     this.#convergence = new Convergence(options.downtimeMsMax);
     this.#timeouts = options.timeouts;
+    this.#standstill = new Standstill(options.clock.monotonicMs());
     this.end = new Promise((resolve) => {
       this.#resolveEnd = resolve;
     });
@@ -222,6 +227,14 @@ export class Transfer {
     this.#patience?.progressed(status.ram?.transferredBytes ?? 0, this.#convergence.converging, nowMs);
     this.#o.onProgress(this.#convergence.progressOf(status));
     if (changed) await this.steer({});
+    await this.#weighStandstill(status);
+  }
+
+  async #weighStandstill({ ram }: MigrationStatus): Promise<void> {
+    const ms = this.#standstill.note(ram?.transferredBytes ?? 0, this.#o.clock.monotonicMs());
+    if (ms === null || this.#over) return;
+    const { status } = await this.#o.qmp.execute('query-status', {});
+    if (!this.#over) this.#o.onStuck({ ms, guestStopped: status === 'finish-migrate' });
   }
 
   /** Also after a look that failed: a monitor that does not answer stops no clock. */

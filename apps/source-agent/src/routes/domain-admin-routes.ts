@@ -1,11 +1,10 @@
 import { attachDomain, domainRef, domainResource, limits, monitorCommand, monitorReply, z } from '@vmferry/api';
 import { type ErrorCode, VmferryError } from '@vmferry/errors';
 import { defineRoute, type Route } from '@vmferry/service';
-import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
 import { onlyAsks, refuseMonitorCommand } from '../domains/monitor-rules.js';
-import { auditedActs, controlProblems } from './domain-control-routes.js';
+import { controlProblems } from './domain-control-routes.js';
 import { xmlProblems } from './domain-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
@@ -27,8 +26,7 @@ const attachProblems: ErrorCode[] = [
 ];
 
 /** What reaches around the definition of a domain, for administrators. */
-export function domainAdminRoutes(context: SourceContext, domains: Domains): Route[] {
-  const audited = auditedActs(context);
+export function domainAdminRoutes(domains: Domains): Route[] {
   return [
     defineRoute({
       method: 'post',
@@ -40,11 +38,8 @@ export function domainAdminRoutes(context: SourceContext, domains: Domains): Rou
       problems: attachProblems,
       handler: async (ctx) => {
         const { xml, ...qemu } = ctx.body;
-        let uuid = '';
-        const attach = async () => {
-          uuid = (await domains.attach(xml, qemu, ctx.principal.name)).uuid;
-        };
-        await audited(ctx, 'POST', '/v1/domains/attach', attach, String(qemu.pid));
+        ctx.tell({ what: String(qemu.pid) });
+        const { uuid } = await domains.attach(xml, qemu, ctx.principal.name);
         return { body: domains.of(uuid).toResource(), headers: { location: `/v1/domains/${uuid}` } };
       },
     }),
@@ -60,13 +55,8 @@ export function domainAdminRoutes(context: SourceContext, domains: Domains): Rou
       problems: [...controlProblems, 'monitor-command-refused'],
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
-        const path = `/v1/domains/${domain.uuid}/monitor`;
-        let answer: unknown;
-        const pass = async () => {
-          answer = await passOn(domain, ctx.body, ctx.principal.name);
-        };
-        await audited(ctx, 'POST', path, pass, ctx.body.execute);
-        return { body: { return: answer } };
+        ctx.tell({ path: `/v1/domains/${domain.uuid}/monitor`, what: ctx.body.execute });
+        return { body: { return: await passOn(domain, ctx.body, ctx.principal.name) } };
       },
     }),
   ];

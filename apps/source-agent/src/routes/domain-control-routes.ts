@@ -1,7 +1,6 @@
 import { domainRef, domainResource, emptyBody, startDomain, z } from '@vmferry/api';
-import { type ErrorCode, VmferryError } from '@vmferry/errors';
-import { defineRoute, type Route, type RouteContext } from '@vmferry/service';
-import type { SourceContext } from '../context.js';
+import type { ErrorCode } from '@vmferry/errors';
+import { defineRoute, type Route } from '@vmferry/service';
 import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
 import type { Lifecycle } from '../domains/lifecycle.js';
@@ -13,12 +12,15 @@ export const startProblems: ErrorCode[] = [
   'domain-running',
   'domain-elsewhere',
   'peer-unreachable',
+  'port-busy',
+  'tls-unavailable',
   'domain-busy',
   'in-doubt',
   'device-unsupported',
   'hypervisor-unsupported',
   'hypervisor-failed',
   'label-failed',
+  'network-unavailable',
   'lease-busy',
   'lease-unavailable',
   'monitor-failed',
@@ -41,34 +43,8 @@ export const controlProblems: ErrorCode[] = [
   'state-unwritable',
 ];
 
-/** Audits what a caller has changed, or could not change, with principal and request id; `what` tells more of it than its path. */
-export function auditedActs(context: SourceContext) {
-  return async <T>(
-    ctx: Pick<RouteContext, 'principal' | 'requestId'>,
-    method: string,
-    path: string,
-    act: () => Promise<T>,
-    what = '',
-  ): Promise<T> => {
-    const facts = { principal: ctx.principal.name, requestId: ctx.requestId, method, path };
-    const outcome = (code: string) => (what === '' ? code : `${code}:${what}`);
-    let done: T;
-    try {
-      done = await act();
-    } catch (thrown) {
-      const error = VmferryError.from(thrown);
-      const failed = context.auditor.api({ ...facts, outcome: outcome(error.code), success: false });
-      await failed.catch((later: unknown) => error.suppress(later, context.clock.wall()));
-      throw error;
-    }
-    await context.auditor.api({ ...facts, outcome: outcome('ok'), success: true });
-    return done;
-  };
-}
-
 /** What virsh's start, suspend, resume, shutdown and destroy do. */
-export function domainControlRoutes(context: SourceContext, domains: Domains, lifecycle: Lifecycle): Route[] {
-  const audited = auditedActs(context);
+export function domainControlRoutes(domains: Domains, lifecycle: Lifecycle): Route[] {
   const control = (
     action: string,
     summary: string,
@@ -86,7 +62,8 @@ export function domainControlRoutes(context: SourceContext, domains: Domains, li
       problems,
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
-        await audited(ctx, 'POST', `/v1/domains/${domain.uuid}/${action}`, () => act(domain, ctx.principal.name));
+        ctx.tell({ path: `/v1/domains/${domain.uuid}/${action}` });
+        await act(domain, ctx.principal.name);
         return { body: domain.toResource() };
       },
     });
@@ -103,8 +80,8 @@ export function domainControlRoutes(context: SourceContext, domains: Domains, li
       problems: startProblems,
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
-        const start = () => lifecycle.start(domain, ctx.body, ctx.principal.name);
-        await audited(ctx, 'POST', `/v1/domains/${domain.uuid}/start`, start, ctx.body.force ? 'force' : '');
+        ctx.tell({ path: `/v1/domains/${domain.uuid}/start`, what: ctx.body.force ? 'force' : '' });
+        await lifecycle.start(domain, ctx.body, ctx.principal.name);
         return { body: domain.toResource() };
       },
     }),

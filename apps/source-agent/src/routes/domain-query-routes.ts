@@ -1,11 +1,10 @@
 import { blockInfo, blockStats, domainJob, domainRef, domainResource, emptyBody, memoryStats, z } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import { defineRoute, type Route } from '@vmferry/service';
-import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
 import { blockInfoOf, blockStatsOf, jobOf, memoryStatsOf } from '../domains/queries.js';
-import { auditedActs, controlProblems } from './domain-control-routes.js';
+import { controlProblems } from './domain-control-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
 
@@ -45,8 +44,7 @@ export function domainQueryRoutes(domains: Domains): Route[] {
 }
 
 /** POST /v1/domains/:domain/job/abort, as virsh's domjobabort: for a migration it is the same as to cancel it. */
-export function jobAbortRoute(context: SourceContext, domains: Domains): Route {
-  const audited = auditedActs(context);
+export function jobAbortRoute(domains: Domains): Route {
   return defineRoute({
     method: 'post',
     path: '/v1/domains/:domain/job/abort',
@@ -58,7 +56,8 @@ export function jobAbortRoute(context: SourceContext, domains: Domains): Route {
     problems: [...controlProblems, 'no-active-job', 'migration-live', 'past-point-of-no-return'],
     handler: async (ctx) => {
       const domain = await domains.ofOrIncoming(ctx.params.domain);
-      await audited(ctx, 'POST', `/v1/domains/${domain.uuid}/job/abort`, () => abortJob(domain, ctx.principal.name));
+      ctx.tell({ path: `/v1/domains/${domain.uuid}/job/abort` });
+      await abortJob(domain, ctx.principal.name);
       return { body: domain.toResource() };
     },
   });

@@ -8,14 +8,12 @@ import {
   domainXmlDocument,
   z,
 } from '@vmferry/api';
-import { formatDomain } from '@vmferry/domain';
+import { formatDomain, formatForReaders } from '@vmferry/domain';
 import type { ErrorCode } from '@vmferry/errors';
 import { defineRoute, type Route } from '@vmferry/service';
-import type { SourceContext } from '../context.js';
 import type { Adoption } from '../domains/adoption.js';
-import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
-import { auditedActs, startProblems } from './domain-control-routes.js';
+import { startProblems } from './domain-control-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
 export const xmlProblems: ErrorCode[] = [
@@ -29,8 +27,7 @@ export const xmlProblems: ErrorCode[] = [
 ];
 
 /** Domains are defined, created and undefined. */
-export function domainRoutes(context: SourceContext, domains: Domains): Route[] {
-  const audited = auditedActs(context);
+export function domainRoutes(domains: Domains): Route[] {
   return [
     defineRoute({
       method: 'post',
@@ -42,13 +39,8 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       problems: [...new Set([...xmlProblems, ...startProblems, 'already-migrating' as const])],
       handler: async (ctx) => {
         const { xml, transient, ...wish } = ctx.body;
-        let domain: Domain | null = null;
-        const make = async () => {
-          domain = transient ? await domains.create(xml, wish, ctx.principal.name) : await domains.define(xml);
-        };
-        await audited(ctx, 'POST', '/v1/domains', make, wish.force ? 'force' : '');
-        const made = domain as Domain | null; // The callback has run: it either set this or threw.
-        if (made === null) return { status: 204 };
+        ctx.tell({ what: wish.force ? 'force' : '' });
+        const made = transient ? await domains.create(xml, wish, ctx.principal.name) : await domains.define(xml);
         return { body: made.toResource(), headers: { location: `/v1/domains/${made.uuid}` } };
       },
     }),
@@ -62,7 +54,8 @@ export function domainRoutes(context: SourceContext, domains: Domains): Route[] 
       problems: ['domain-not-found', 'already-migrating', 'state-unreadable', 'state-unwritable'],
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
-        await audited(ctx, 'DELETE', `/v1/domains/${domain.uuid}`, () => domains.undefine(domain));
+        ctx.tell({ path: `/v1/domains/${domain.uuid}` });
+        await domains.undefine(domain);
         return {};
       },
     }),
@@ -94,8 +87,18 @@ export function domainReadRoutes(domains: Domains): Route[] {
     defineRoute({
       method: 'get',
       path: '/v1/domains/:domain/xml',
-      summary: 'The live definition of an active domain, or the configuration.',
+      summary: 'The live definition of an active domain, or the configuration; without the passwords of its display.',
       permission: 'read',
+      params,
+      reply: { status: 200, schema: domainXmlDocument },
+      problems: ['domain-not-found'],
+      handler: (ctx) => ({ body: { xml: formatForReaders(domains.of(ctx.params.domain).definition) } }),
+    }),
+    defineRoute({
+      method: 'get',
+      path: '/v1/domains/:domain/secure-xml',
+      summary: 'The same with the passwords, for whoever may set them.',
+      permission: 'operate',
       params,
       reply: { status: 200, schema: domainXmlDocument },
       problems: ['domain-not-found'],

@@ -79,7 +79,7 @@ function steeringRoutes(outgoings: Outgoings): Route[] {
 }
 
 /** A peer-to-peer migration is made by posting it. */
-export function migrateRoute(context: SourceContext, outgoings: Outgoings, drive: PeerToPeer): Route {
+export function migrateRoute(outgoings: Outgoings, drive: PeerToPeer): Route {
   return defineRoute({
     method: 'post',
     path: '/v1/migrations',
@@ -96,17 +96,10 @@ export function migrateRoute(context: SourceContext, outgoings: Outgoings, drive
       'peer-protocol',
       'migration-cancelled',
     ],
-    handler: async ({ body, principal, requestId, signal }) => {
+    handler: async ({ body, principal, signal, tell }) => {
       const outgoing = await outgoings.create(body, principal.name, drive, signal);
       const path = `/v1/migrations/${outgoing.id}`;
-      await context.auditor.api({
-        principal: principal.name,
-        requestId,
-        method: 'POST',
-        path,
-        outcome: `migrate ${outgoing.domain.uuid}`,
-        success: true,
-      });
+      tell({ path, what: `migrate ${outgoing.domain.uuid}` });
       return { body: outgoing.live.value, headers: { location: path } };
     },
   });
@@ -119,6 +112,7 @@ export function checkRoute(context: SourceContext, domains: Domains, outgoings: 
     path: '/v1/migrations/check',
     summary: 'Tells all that is in the way of a migration at both hosts, and how it would go, without a trace.',
     permission: 'migrate-send',
+    changes: false,
     body: createMigration,
     reply: { status: 200, schema: migrationCheck },
     problems: ['domain-not-found', 'handover-pending'],

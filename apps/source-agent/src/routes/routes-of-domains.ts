@@ -6,16 +6,18 @@ import { domainAdminRoutes } from './domain-admin-routes.js';
 import { domainControlRoutes } from './domain-control-routes.js';
 import { domainQueryRoutes, jobAbortRoute } from './domain-query-routes.js';
 import { domainReadRoutes, domainRoutes } from './domain-routes.js';
+import { leaseRoutes } from './lease-routes.js';
 
 /** All that can be done with a domain besides migrating it. */
 export function routesOfDomains(context: SourceContext, domains: Domains, lifecycle: Lifecycle): Route[] {
   return [
     // First, because `attach` is no domain's name in a POST: what that path takes is told by its own row.
-    ...domainAdminRoutes(context, domains),
+    ...domainAdminRoutes(domains),
     ...domainReadRoutes(domains),
     ...domainQueryRoutes(domains),
-    ...domainRoutes(context, domains),
-    jobAbortRoute(context, domains),
-    ...domainControlRoutes(context, domains, lifecycle),
+    ...domainRoutes(domains),
+    jobAbortRoute(domains),
+    ...leaseRoutes(context),
+    ...domainControlRoutes(domains, lifecycle),
   ];
 }

@@ -4,7 +4,7 @@ import { answerWithin, defineRoute, type Route, type StepReplies } from '@vmferr
 import type { SourceContext } from '../context.js';
 import type { Domains } from '../domains/domains.js';
 import type { Saving } from '../saving/saving.js';
-import { auditedActs, controlProblems, startProblems } from './domain-control-routes.js';
+import { controlProblems, startProblems } from './domain-control-routes.js';
 import { xmlProblems } from './domain-routes.js';
 
 const params = z.strictObject({ domain: domainRef });
@@ -39,8 +39,6 @@ const restoreProblems: ErrorCode[] = [
 
 /** virsh's save, managedsave, managedsave-remove and restore. What lasts long is joined by who asks again. */
 export function savingRoutes(context: SourceContext, domains: Domains, saving: Saving, replies: StepReplies): Route[] {
-  const audited = auditedActs(context);
-
   /** Once for each id; without one each request is its own. */
   const once = <B extends { readonly id?: string | undefined }, A>(step: string, domain: string, body: B, act: (taken: () => void) => Promise<A>) =>
     replies.take({ id: body.id ?? context.random.uuid(), nonce: domain, step }, body, act);
@@ -59,7 +57,7 @@ export function savingRoutes(context: SourceContext, domains: Domains, saving: S
         const domain = domains.of(ctx.params.domain);
         const saved = once('save', domain.uuid, ctx.body, async (taken) => {
           taken();
-          return audited(ctx, 'POST', `/v1/domains/${domain.uuid}/save`, () => saving.save(domain, ctx.body, ctx.principal.name));
+          return saving.save(domain, ctx.body, ctx.principal.name);
         });
         return answerWithin(ctx, saved, `/v1/domains/${domain.uuid}/job`);
       },
@@ -78,7 +76,7 @@ export function savingRoutes(context: SourceContext, domains: Domains, saving: S
         const { id: _, ...wish } = ctx.body;
         const saved = once('managed-save', domain.uuid, ctx.body, async (taken) => {
           taken();
-          return audited(ctx, 'POST', `/v1/domains/${domain.uuid}/managed-save`, () => saving.managedSave(domain, wish, ctx.principal.name));
+          return saving.managedSave(domain, wish, ctx.principal.name);
         });
         return answerWithin(ctx, saved, `/v1/domains/${domain.uuid}/job`);
       },
@@ -93,8 +91,7 @@ export function savingRoutes(context: SourceContext, domains: Domains, saving: S
       problems: ['domain-not-found', 'domain-busy', 'too-many-requests', 'state-unwritable'],
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
-        const remove = () => saving.removeManaged(domain, ctx.principal.name);
-        await audited(ctx, 'DELETE', `/v1/domains/${domain.uuid}/managed-save`, remove);
+        await saving.removeManaged(domain, ctx.principal.name);
         return {};
       },
     }),
@@ -110,8 +107,7 @@ export function savingRoutes(context: SourceContext, domains: Domains, saving: S
         const { id: _, ...wish } = ctx.body;
         const restored = once('restore', wish.path, ctx.body, async (taken) => {
           taken();
-          const domain = await audited(ctx, 'POST', '/v1/restores', () => saving.restore(wish, ctx.principal.name));
-          return domain.toResource();
+          return (await saving.restore(wish, ctx.principal.name)).toResource();
         });
         return answerWithin(ctx, restored, '/v1/domains');
       },

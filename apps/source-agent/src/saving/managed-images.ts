@@ -33,7 +33,7 @@ export class ManagedImages {
     this.#uuids = new Set([...this.#uuids, uuid]);
   }
 
-  /** Durably: a guest that runs on must not be started from it again. */
+  /** A guest that runs on must not be started from it again. */
   async remove(uuid: string): Promise<void> {
     await rm(this.pathOf(uuid), { force: true });
     await syncFolder(this.dir);

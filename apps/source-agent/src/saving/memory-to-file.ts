@@ -11,7 +11,6 @@ import {
 } from '@vmferry/hypervisor';
 import { closeFd, pipe2 } from '@vmferry/posix';
 import { type Compressor, type SaveFormat, startCompressor } from '@vmferry/save-image';
-import { labelledDomain } from '@vmferry/security-label';
 import type { SourceContext } from '../context.js';
 
 const descriptorName = 'vmferry-file';
@@ -92,8 +91,7 @@ async function streamTo(
   const ended = qmp.waitFor('MIGRATION', ({ data }) => isTerminal(data.status), { signal: AbortSignal.any([signal, over.signal]) });
   ended.catch(() => undefined);
   try {
-    await context.guestHost.security.labelImageFd(labelledDomain(guest.definition), fd);
-    await migrateToFd(qmp, fd, descriptorName).finally(given);
+    await migrateToFd(qmp, guest.handed({ fd }, descriptorName)).finally(given);
     followProgress(context, guest, over.signal, onProgress);
     await ended;
   } catch (thrown) {

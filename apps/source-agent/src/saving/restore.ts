@@ -1,12 +1,18 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { RestoreDomain } from '@vmferry/api';
-import { checkSupported, checkTargetDefinition, type DomainDefinition, parseDomain } from '@vmferry/domain';
+import {
+  checkSupported,
+  checkTargetDefinition,
+  type DomainDefinition,
+  parseDomain,
+  unplaceDisplay,
+  withoutConnections,
+} from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import { auditedOf, type Guest, resourcesOf, startGuest } from '@vmferry/guest';
 import { incomingFromFd, isLoaded, isTerminal, prepareForFile } from '@vmferry/hypervisor';
 import { closeFd, pipe2 } from '@vmferry/posix';
 import { type ReadImage, readImage, startCompressor } from '@vmferry/save-image';
-import { labelledDomain } from '@vmferry/security-label';
 import type { SourceContext } from '../context.js';
 import { refuseIncoming } from '../domains/arriving.js';
 import { refuseElsewhere } from '../domains/departures.js';
@@ -64,50 +70,74 @@ export async function reviveGuest(
   let isAudited = false;
   try {
     const guest = await startIncoming(context, domain, definition, open.path);
-    await load(context, guest, open);
+    await context.faults('W1');
+    await load(guest, open);
+    await context.faults('W2');
     await context.locks.acquire(domain.uuid, resourcesOf(domain.uuid));
+    await guestHost.network.goOnline(guest.definition);
     // Before the image may go and the guest runs, so that no record that cannot be written ends a guest of which this is all that is left.
-    await auditor.domainStart(auditedOf(definition, guest.status.process.pid), 'restored', true);
+    await auditor.domainStart(auditedOf(guest.definition, guest.status.process.pid, guestHost.security), 'restored', true);
     isAudited = true;
     await loaded();
-    await guest.update({ file: null, state: running ? 'running' : 'paused', reason: running ? 'restored' : 'user' });
-    if (running) await guest.qmp.execute('cont', {});
-    context.departures.delete(domain.uuid);
-    tell(context, domain, running);
+    await guest.update({ file: null });
+    await context.faults('W3');
   } catch (thrown) {
     const error = VmferryError.from(thrown);
     const also = (later: unknown) => error.suppress(later, clock.wall());
-    if (!isAudited) await auditor.startFailed(auditedOf(definition, undefined), 'restored').catch(also);
-    if (domain.guest === null) await guestHost.security.restoreAll(labelledDomain(definition), { migrated: false }).catch(also);
+    if (!isAudited) await auditor.startFailed(auditedOf(definition, undefined, guestHost.security), 'restored').catch(also);
     await domain.end({ state: 'shutoff', reason: 'failed' }, isAudited ? 'failed' : null).catch(also);
     throw error;
   }
+  context.departures.delete(domain.uuid);
+  await run(context, domain, running);
 }
 
+/** The guest is whole in its QEMU. One that cannot be let run now stays there, paused, and is resumed by its user. */
+async function run(context: SourceContext, domain: Domain, running: boolean): Promise<void> {
+  const guest = domain.activeGuest();
+  context.events.emit(domain, { event: 'started', detail: 'restored' });
+  if (running) {
+    await guest.qmp.execute('cont', {});
+    await guest.update({ state: 'running', reason: 'restored' });
+    await guest.announce().catch((error: unknown) => context.log.warn('the guest could not be announced', { error }));
+    domain.takeAsTold();
+  } else {
+    await guest.update({ state: 'paused', reason: 'user' });
+    context.events.emit(domain, { event: 'suspended', detail: 'paused' });
+    domain.takeAsTold();
+  }
+}
+
+/** What of it only one host decides, the ports of its display and what its interfaces are connected to, is decided here anew. */
 async function startIncoming({ guestHost }: SourceContext, domain: Domain, definition: DomainDefinition, path: string): Promise<Guest> {
-  const guest = await startGuest(guestHost, {
-    definition,
-    incoming: true,
-    persistent: domain.config !== null,
-    state: { state: 'paused', reason: 'unknown' },
-    migration: null,
-  });
-  await guest.update({ file: { t: 'restoring', path } });
-  domain.attach(guest);
-  return guest;
+  const placed = await guestHost.displays.place(unplaceDisplay(withoutConnections(definition)));
+  try {
+    const guest = await startGuest(guestHost, {
+      placed,
+      incoming: true,
+      persistent: domain.config !== null,
+      state: { state: 'paused', reason: 'unknown' },
+      migration: null,
+      file: { t: 'restoring', path },
+    });
+    domain.attach(guest);
+    return guest;
+  } finally {
+    placed.close();
+  }
 }
 
 /** Has QEMU read the stream, by way of the program that decompresses it when it is compressed. */
-async function load(context: SourceContext, guest: Guest, { path, file, image }: OpenImage): Promise<void> {
+async function load(guest: Guest, { path, file, image }: OpenImage): Promise<void> {
   await prepareForFile(guest.qmp);
-  if (image.format === 'raw') return readFrom(context, guest, file.fd, path);
+  if (image.format === 'raw') return readFrom(guest, file.fd, path);
   const pipe = pipe2();
   const compressor = await startCompressor(image.format, { compress: false, stdin: file.fd, stdout: pipe.write }).catch((thrown: unknown) => {
     closeFd(pipe.read);
     throw thrown;
   }).finally(() => closeFd(pipe.write));
   try {
-    await readFrom(context, guest, pipe.read, path, () => closeFd(pipe.read));
+    await readFrom(guest, pipe.read, path, () => closeFd(pipe.read));
   } catch (thrown) {
     compressor.kill();
     throw thrown;
@@ -116,13 +146,12 @@ async function load(context: SourceContext, guest: Guest, { path, file, image }:
   await compressor.done;
 }
 
-async function readFrom(context: SourceContext, guest: Guest, fd: number, path: string, given: () => void = () => undefined): Promise<void> {
+async function readFrom(guest: Guest, fd: number, path: string, given: () => void = () => undefined): Promise<void> {
   const { qmp } = guest;
   const ended = qmp.waitFor('MIGRATION', ({ data }) => isTerminal(data.status));
   ended.catch(() => undefined);
   try {
-    await context.guestHost.security.labelImageFd(labelledDomain(guest.definition), fd);
-    await incomingFromFd(qmp, fd, descriptorName).finally(given);
+    await incomingFromFd(qmp, guest.handed({ fd }, descriptorName)).finally(given);
     await ended;
     if (await isLoaded(qmp)) return;
     throw new VmferryError('save-failed', 'QEMU has not loaded it');
@@ -133,14 +162,6 @@ async function readFrom(context: SourceContext, guest: Guest, fd: number, path: 
       data: { path },
     });
   }
-}
-
-/** A guest that comes back paused is started and suspended, as libvirt tells it. */
-function tell({ events }: SourceContext, domain: Domain, running: boolean): void {
-  if (running) return domain.tell();
-  events.emit(domain, { event: 'started', detail: 'restored' });
-  events.emit(domain, { event: 'suspended', detail: 'paused' });
-  domain.takeAsTold();
 }
 
 /** Moves the offset of an open file on: there is no other way to it in Node than to read. */

@@ -78,7 +78,15 @@ function contextOf(
   record: FarRecord,
   log: Log,
 ): SourceContext {
-  const outcome = () => ({ answer: record.answer, storeId, lockState: null, reason: null, held: null, resumedMsAgo: null });
+  const outcome = () => ({
+    answer: record.answer,
+    storeId,
+    lockState: null,
+    reason: null,
+    held: null,
+    resumedMsAgo: null,
+    announcedMsAgo: null,
+  });
   return {
     clock: systemClock,
     random: systemRandom,

@@ -7,7 +7,7 @@ import { createLogger } from '@vmferry/service';
 import { startSourceAgent } from '../app.js';
 
 /** The agent as it is, in this process: real state folder, real port, real routes; what it logs is kept for the spec. */
-export async function runningAgent(change: { readonly relay?: string } = {}) {
+export async function runningAgent(change: { readonly relay?: string; readonly tokenFile?: string } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'vf-'));
   const logged: string[] = [];
   const stream = new Writable({
@@ -43,10 +43,13 @@ export function optionsIn(folder: string) {
     hostName: 'here',
     logLevel: 'info' as const,
     imageRoot: ['/'],
+    network: [],
+    displayPorts: { first: 5_900, last: 65_535 },
     lockDriver: 'embedded' as const,
     etcd: [],
     etcdPrefix: '',
     securityDriver: 'none' as const,
+    auditSink: [],
     peer: [],
     sessionTtlSeconds: 15,
     retryMs: 100,

@@ -95,9 +95,14 @@ function whileStreaming(event: StreamEvent): StreamStep {
   }
 }
 
+/** In place of the name of an errno: QEMU's end of the stream never came. */
+const noDescriptor = 'NO-DESCRIPTOR';
+
 function inWords(end: Exclude<PumpEnd, { t: 'clean' }>): string {
   switch (end.t) {
     case 'failed': {
+      if (end.name === noDescriptor)
+        return 'the agent of this host has given no connection of its QEMU, as when the migration has ended before';
       const who = end.side === 'local' ? 'the QEMU of this host' : 'the relay of the other host';
       return `the connection to ${who} broke (${end.name}) while bytes went ${end.direction === 'to-local' ? 'from the peer' : 'to the peer'}`;
     }

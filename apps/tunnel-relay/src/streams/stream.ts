@@ -243,7 +243,7 @@ export class Stream {
 
   #entered(before: StreamState['t']): void {
     this.#timer?.cancel();
-    this.#options.log.info('stream changed', { stream: this.id, before, state: this.#state });
+    this.#options.log.info('stream changed', { stream: this.id, before, state: toldOf(this.#state) });
     if (!this.isOver) {
       this.#arm();
       return;
@@ -285,4 +285,9 @@ export class Stream {
 
 function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** A state as a log may have it: an end brings the key of its TLS along. */
+function toldOf(state: StreamState): object {
+  return state.t === 'attached' ? { t: state.t, side: state.end.side } : state;
 }

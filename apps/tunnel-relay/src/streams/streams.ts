@@ -82,7 +82,7 @@ export class Streams {
     if (this.#openCount + count > openMax) {
       throw new VmferryError(
         'too-many-requests',
-        `At most ${openMax} streams are open at this relay; end one or wait for one to end.`,
+        `At most ${openMax} streams are open at the relay ${publicUrl}; end one or wait for one to end.`,
       );
     }
     this.#openCount += count;

@@ -140,8 +140,8 @@ function agents(
 const finish: DestinationEnd['finish'] = async (_, body) => {
   const domain = { uuid: 'u', name: 'web', state: 'running', reason: 'migrated' };
   return body.cancelled
-    ? { outcome: 'aborted', cookie: '', domain: null, handover: 'none', resumedMsAgo: null }
-    : { outcome: 'committed', cookie: 'Y2Y=', domain, handover: 'done', resumedMsAgo: 1 };
+    ? { outcome: 'aborted', cookie: '', domain: null, handover: 'none', resumedMsAgo: null, announcedMsAgo: null }
+    : { outcome: 'committed', cookie: 'Y2Y=', domain, handover: 'done', resumedMsAgo: 1, announcedMsAgo: null };
 };
 
 // What is looked at of the two resources, and no more.
@@ -268,7 +268,9 @@ describe('a managed migration', () => {
     ['unknown', 'migration-undecided'],
   ] as const)('S26: Finish that answers %s instead of a domain is an error', async (outcome, code) => {
     const doubles = agents({
-      destination: { finish: async () => ({ outcome, cookie: '', domain: null, handover: 'none', resumedMsAgo: null }) },
+      destination: {
+        finish: async () => ({ outcome, cookie: '', domain: null, handover: 'none', resumedMsAgo: null, announcedMsAgo: null }),
+      },
       source: { confirm: async () => ({ outcome, state: 'RUNNING' }) },
     });
     const result = await managed(doubles).migration.run();
@@ -278,7 +280,14 @@ describe('a managed migration', () => {
   it('S26: committed without a domain is not believed, and Confirm asks the record', async () => {
     const doubles = agents({
       destination: {
-        finish: async () => ({ outcome: 'committed', cookie: '', domain: null, handover: 'none', resumedMsAgo: null }),
+        finish: async () => ({
+          outcome: 'committed',
+          cookie: '',
+          domain: null,
+          handover: 'none',
+          resumedMsAgo: null,
+          announcedMsAgo: null,
+        }),
       },
     });
     expect((await managed(doubles).migration.run()).error?.code).toBe('peer-nonsense');

@@ -1,7 +1,18 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { unplaceDisplay } from '@vmferry/domain';
 import { expect, test } from 'vitest';
 import { commandLine } from './command-line.js';
-import { argvOf, fixedAliases, fixedOptions, ready, type Scenario, scenarios, scenarioXml, testdata } from './spec-helper.js';
+import {
+  argvOf,
+  fixedAliases,
+  fixedOptions,
+  ready,
+  type Scenario,
+  scenarios,
+  scenarioXml,
+  testdata,
+  valuesOf,
+} from './spec-helper.js';
 
 /** One line for each option with its value, as it is easiest to read a difference. */
 function asText(argv: readonly string[]): string {
@@ -52,9 +63,6 @@ test.each<[string, Scenario, string, string, string]>([
   ['kqemu', 'boot-sector', "type='qemu'", "type='kqemu'", 'kqemu'],
   ['a foreign emulator', 'boot-sector', '<devices>', '<devices><emulator>/opt/evil</emulator>', '/opt/evil'],
   ['host-model', 'kvm', "mode='custom' match='exact'", "mode='host-model'", 'host-model'],
-  ['a bridge', 'kvm', /<interface type='ethernet'>/.source, "<interface type='bridge'><source bridge='br0'/>", 'bridge'],
-  ['an unnamed tap', 'kvm', "<target dev='tap0'/>", '', 'target dev'],
-  ['spice without a port', 'spice-qxl', "port='5931'", "port='-1'", 'spice'],
   ['spice with tls', 'spice-qxl', "port='5931'", "port='5931' tlsPort='5932'", 'tlsPort'],
   ['a read-only ide disk', 'pc-ide', "<target dev='hda' bus='ide'/>", "<target dev='hda' bus='ide'/><readonly/>", 'hda'],
   [
@@ -123,6 +131,56 @@ test('S2: the command line follows the network that an interface is on, not the 
   const network = "<interface type='network'><source network='default'/><mac address='52:54:00:00:00:06'/>";
   const unresolved = changed('kvm', /<interface type='ethernet'>[\s\S]*<target dev='tap0'\/>/, network);
   expect(() => argvOf(unresolved)).toThrow(expect.objectContaining({ message: expect.stringContaining("type='network'") }));
-  const resolved = unresolved.replace(network, `${network}<actual type='user'/>`);
-  expect(argvOf(resolved)).toContain('{"type":"user","id":"net-0-host"}');
+  const resolvedTo = (actual: string) => argvOf(unresolved.replace(network, `${network}${actual}`));
+  expect(resolvedTo("<actual type='user'/>")).toContain('{"type":"user","id":"net-0-host"}');
+  expect(resolvedTo("<actual type='bridge'><source bridge='br0'/></actual>")).toContain(
+    '{"type":"tap","fd":"4","id":"net-0-host"}',
+  );
+});
+
+test('taps are inherited in their order, those of QEMU itself take no descriptor, and there is a bound', () => {
+  const user = "<interface type='user'/>";
+  const taps = [
+    "<interface type='bridge'><source bridge='br0'/></interface>",
+    "<interface type='direct'><source dev='e'/></interface>",
+  ];
+  const withInterfaces = (...all: readonly string[]) => changed('boot-sector', '<serial', `${all.join('')}<serial`);
+  const netdevs = valuesOf(argvOf(withInterfaces(taps[0] ?? '', user, taps[1] ?? '')), '-netdev');
+  expect(netdevs).toEqual([
+    '{"type":"tap","fd":"4","id":"net-0-host"}',
+    '{"type":"user","id":"net-1-host"}',
+    '{"type":"tap","fd":"5","id":"net-2-host"}',
+  ]);
+  const definition = ready(withInterfaces(taps[0] ?? ''), fixedAliases);
+  const [tap] = definition.devices.filter(({ t }) => t === 'interface');
+  const many = Array.from({ length: 33 }, (_, position) => ({ ...tap, position }));
+  const crowded = { ...definition, devices: many } as unknown as typeof definition;
+  expect(() => commandLine(crowded, fixedOptions)).toThrow(expect.objectContaining({ code: 'hypervisor-unsupported' }));
+});
+
+test('a display of which no port was chosen is a defect of who starts it', () => {
+  const definition = unplaceDisplay(ready(scenarioXml('full-q35', '/srv'), fixedAliases));
+  expect(() => commandLine(definition, fixedOptions)).toThrow(expect.objectContaining({ code: 'internal' }));
+});
+
+test('S45: a SPICE display with TLS is given the folder of the certificates, alone or beside its plain port', () => {
+  const o = { spiceTlsDir: '/etc/pki/a,b' };
+  const both = changed('spice-qxl', "port='5931'", "port='5931' tlsPort='5932'");
+  expect(valuesOf(argvOf(both, o), '-spice')).toEqual([
+    'port=5931,tls-port=5932,x509-dir=/etc/pki/a,,b,addr=127.0.0.1,disable-ticketing=on,seamless-migration=on',
+  ]);
+  const alone = changed('spice-qxl', "port='5931'", "tlsPort='5932'");
+  expect(valuesOf(argvOf(alone, o), '-spice')).toEqual([
+    'tls-port=5932,x509-dir=/etc/pki/a,,b,addr=127.0.0.1,disable-ticketing=on,seamless-migration=on',
+  ]);
+  expect(argvOf(scenarioXml('spice-qxl', '/srv'), o)).toEqual(argvOf(scenarioXml('spice-qxl', '/srv')));
+});
+
+test.each<[Scenario, string, string, string]>([
+  ['spice-qxl', "port='5931'", '-spice', 'port=5931,addr=127.0.0.1,seamless-migration=on'],
+  ['kvm', "port='5907'", '-vnc', '[::1]:7,password=on'],
+])('the password of the display of %s is asked for, and is on no command line', (scenario, port, option, value) => {
+  const argv = argvOf(changed(scenario, port, `${port} passwd='canary'`));
+  expect(valuesOf(argv, option)).toEqual([value]);
+  expect(argv.join()).not.toContain('canary');
 });

@@ -18,6 +18,8 @@ export interface CommandLineOptions {
   /** One monitor for each agent of the host (qemu-behaviour, K); paths in `runtimeDir`, at most 107 bytes. */
   readonly monitors: { readonly source: string; readonly destination: string };
   readonly capabilities: Pick<Capabilities, 'emulator' | 'kvmUsable' | 'machines'>;
+  /** The certificates of SPICE displays; null where they have none. */
+  readonly spiceTlsDir: string | null;
   /** The folder of QEMU's user, mode 0700, in which QEMU makes its monitors. */
   readonly runtimeDir: string;
   /** Backends that take the place of the definition's, by serial port: on another host a path may be another. */
@@ -30,7 +32,7 @@ export interface CommandLineOptions {
  * them. QEMU starts stopped (-S): only Finish, or a start, runs it. A guest that powers off stays as a stopped QEMU in the status
  * `shutdown` until the agent acts on its SHUTDOWN event, so that an agent that was away still learns how the guest ended.
  *
- * Throws `device-unsupported` or `hypervisor-unsupported`, naming what cannot be started, and `definition-invalid` for a device
+ * The ports of its display are chosen. Throws `device-unsupported` or `hypervisor-unsupported`, naming what cannot be started, and `definition-invalid` for a device
  * without its address.
  */
 export function commandLine(definition: DomainDefinition, o: CommandLineOptions): { readonly argv: string[] } {
@@ -78,7 +80,7 @@ function monitorOptions({ monitors, runtimeDir }: CommandLineOptions): string[] 
 }
 
 /** Controllers first, for others stand on their buses; else in the order of the definition, kind by kind. */
-function deviceOptions(definition: DomainDefinition, { serialOverrides = {} }: CommandLineOptions): string[] {
+function deviceOptions(definition: DomainDefinition, { serialOverrides = {}, spiceTlsDir }: CommandLineOptions): string[] {
   const { devices } = definition;
   const boot = bootOrder(definition);
   const graphics = devices.filter((device) => device.t === 'graphics');
@@ -90,7 +92,7 @@ function deviceOptions(definition: DomainDefinition, { serialOverrides = {} }: C
       .filter((device) => device.t === 'interface')
       .flatMap((device, index) => interfaceOptions(device, index, boot.get(device), definition)),
     ...serialPortsOf(definition).flatMap(({ port, backend }) => serialOptions(port, serialOverrides[port] ?? backend)),
-    ...graphics.flatMap((device) => graphicsOptions(device)),
+    ...graphics.flatMap((device) => graphicsOptions(device, spiceTlsDir)),
     ...videoOptions(
       devices.filter((device) => device.t === 'video'),
       definition,

@@ -1,31 +1,33 @@
-import type { DomainDefinition, GraphicsDevice, VideoDevice } from '@vmferry/domain';
+import { type DomainDefinition, displayListenOf, type GraphicsDevice, type VideoDevice } from '@vmferry/domain';
+import { VmferryError } from '@vmferry/errors';
 import { json, keyValues } from './option-text.js';
 import { pciPlace } from './pci-place.js';
 import { unsupported } from './unsupported.js';
 
-const loopback = '127.0.0.1';
+/** VNC counts its displays from this port. */
 const vncPortMin = 5900;
-/** How many displays above 5900 a VNC display of no fixed port tries. */
-const vncDisplaysTried = 1000;
 
-export function graphicsOptions(graphics: GraphicsDevice): string[] {
-  const listen = graphics.listen ?? loopback;
-  switch (graphics.type) {
-    case 'vnc': {
-      const host = listen.includes(':') ? `[${listen}]` : listen;
-      if (graphics.autoport || graphics.port === -1) return ['-vnc', keyValues(`${host}:0`, { to: vncDisplaysTried })];
-      return ['-vnc', `${host}:${graphics.port - vncPortMin}`];
-    }
-    case 'spice':
-      if (graphics.port === -1)
-        throw unsupported("<graphics type='spice'> without a port", 'SPICE finds no free port by itself; give one');
-      if (graphics.tlsPort !== -1)
-        throw unsupported("<graphics type='spice'> with a tlsPort", 'certificates for it are not configured here');
-      return [
-        '-spice',
-        keyValues('', { port: graphics.port, addr: listen, 'disable-ticketing': true, 'seamless-migration': true }),
-      ];
+/** Ports are chosen before (autoport). A password is set through the monitor; until then nobody is let in. */
+export function graphicsOptions(graphics: GraphicsDevice, spiceTlsDir: string | null): string[] {
+  const { type, port, tlsPort, password } = graphics;
+  if (port === -1 && tlsPort === -1)
+    throw new VmferryError('internal', `No port was chosen for the ${type} display before its QEMU is started.`);
+  const listen = displayListenOf(graphics);
+  if (type === 'vnc') {
+    const host = listen.includes(':') ? `[${listen}]` : listen;
+    return ['-vnc', keyValues(`${host}:${port - vncPortMin}`, password === undefined ? {} : { password: true })];
   }
+  if (tlsPort !== -1 && spiceTlsDir === null)
+    throw unsupported("<graphics type='spice'> with a tlsPort", 'this host has no certificates for it');
+  const options = {
+    'port': port === -1 ? undefined : port,
+    'tls-port': tlsPort === -1 ? undefined : tlsPort,
+    'x509-dir': tlsPort === -1 ? undefined : (spiceTlsDir ?? undefined),
+    'addr': listen,
+    'disable-ticketing': password === undefined ? true : undefined,
+    'seamless-migration': true,
+  };
+  return ['-spice', keyValues('', options)];
 }
 
 /** The first video device is the primary one, which the firmware uses, unless another one says that it is. */

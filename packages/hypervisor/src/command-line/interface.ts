@@ -1,4 +1,5 @@
-import { actualType, type DomainDefinition, type InterfaceDevice } from '@vmferry/domain';
+import { actualType, type DomainDefinition, type InterfaceDevice, tapsOf } from '@vmferry/domain';
+import { firstInheritedFd, tapsMax } from '../launch.js';
 import { json } from './option-text.js';
 import { pciPlace } from './pci-place.js';
 import { unsupported } from './unsupported.js';
@@ -15,30 +16,28 @@ export function interfaceOptions(
   const driver = driverOfModel[device.model];
   const place = pciPlace('interface', device.address, definition);
   return [
-    ...json('-netdev', { ...backend(device), id: netdev }),
+    ...json('-netdev', { ...backend(device, definition), id: netdev }),
     ...json('-device', { driver, netdev, id: `net-${index}`, mac: device.mac, bootindex, ...place }),
   ];
 }
 
 /**
- * QEMU has no privileges and may not start a helper, so it makes no device on the host: `ethernet` is a tap device that is there
- * already and belongs to QEMU's user.
+ * QEMU has no privileges and may not start a helper, so it makes no device on the host: it inherits the descriptors of its taps, before all others,
+ * in the order of `tapsOf`.
  */
-function backend(device: InterfaceDevice): Readonly<Record<string, unknown>> {
+function backend(device: InterfaceDevice, definition: DomainDefinition): Readonly<Record<string, unknown>> {
   const type = actualType(device);
   switch (type) {
     case 'user':
       return { type: 'user' };
     case 'ethernet':
-      if (device.targetDev === undefined)
-        throw unsupported("<interface type='ethernet'> without a <target dev>", 'name the tap device that it uses');
-      return { type: 'tap', ifname: device.targetDev, script: 'no', downscript: 'no' };
-    case 'network':
     case 'bridge':
-    case 'direct':
-      throw unsupported(
-        `<interface type='${type}'>`,
-        "make a tap device of QEMU's user, attach it, and name it as type ethernet",
-      );
+    case 'direct': {
+      const place = tapsOf(definition).findIndex(({ position }) => position === device.position);
+      if (place >= tapsMax) throw unsupported(`More than ${tapsMax} interfaces on devices of the host`, 'remove the others');
+      return { type: 'tap', fd: String(firstInheritedFd + place) };
+    }
+    case 'network':
+      throw unsupported("<interface type='network'> that was not resolved", 'it is resolved when its guest is started');
   }
 }

@@ -47,7 +47,7 @@ function guestFolder(): string {
 async function start(definition: DomainDefinition, incoming: boolean) {
   const runtimeDir = runtimeFolder();
   const monitors = { source: join(runtimeDir, 's'), destination: join(runtimeDir, 'd') };
-  const { argv } = commandLine(definition, { incoming, monitors, capabilities, runtimeDir });
+  const { argv } = commandLine(definition, { incoming, monitors, capabilities, spiceTlsDir: null, runtimeDir });
   const logPath = join(runtimeDir, 'log');
   const { identity, exited } = await launchForTest({ argv, logPath });
   return { monitors, logPath, identity, exited };

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { assignAddresses, type DomainDefinition, parseDomain, resolveMachine } from '@vmferry/domain';
+import { assignAddresses, type DomainDefinition, parseDomain, placeDisplay, resolveMachine } from '@vmferry/domain';
 import { type CommandLineOptions, commandLine } from './command-line.js';
 
 export const scenarios = ['boot-sector', 'direct-kernel', 'full-q35', 'pc-ide', 'spice-qxl', 'kvm'] as const;
@@ -9,9 +9,10 @@ export function testdata(name: string): URL {
   return new URL(`../../src/command-line/testdata/${name}`, import.meta.url);
 }
 
-/** The definition as a `define` leaves it, with its files in `folder`. */
+/** The definition as a start has it, with its files in `folder`. */
 export function ready(xml: string, machineAliases: Readonly<Record<string, string>>): DomainDefinition {
-  return assignAddresses(resolveMachine(parseDomain(xml), machineAliases));
+  const settled = assignAddresses(resolveMachine(parseDomain(xml), machineAliases));
+  return placeDisplay(settled, { port: 5999, tlsPort: -1 });
 }
 
 export function scenarioXml(scenario: Scenario, folder: string): string {
@@ -24,6 +25,7 @@ export const fixedOptions: CommandLineOptions = {
   incoming: false,
   monitors: { source: '/run/vmferry/g/source.qmp', destination: '/run/vmferry/g/destination.qmp' },
   capabilities: { emulator: '/usr/bin/qemu-system-x86_64', kvmUsable: true, machines: Object.values(fixedAliases) },
+  spiceTlsDir: null,
   runtimeDir: '/run/vmferry/g',
 };
 

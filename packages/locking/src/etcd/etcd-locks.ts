@@ -1,5 +1,5 @@
 import { VmferryError } from '@vmferry/errors';
-import type { Clock, Random, Timer } from '@vmferry/seams';
+import type { Clock, Random } from '@vmferry/seams';
 import { HeldResources } from '../held-resources.js';
 import { formatRecord, type LeaseRecord, parseRecordText } from '../lease-record.js';
 import { acquired, broken, type LeaseRule, released, transferred } from '../lease-rules.js';
@@ -35,6 +35,7 @@ export class EtcdLocks implements LockDriver {
   readonly usesState = true;
   readonly canTransferAtomically = true;
   readonly fences = 'none';
+  readonly launcher = [];
   readonly #store: EtcdStore;
   readonly #held: HeldResources;
 
@@ -89,29 +90,15 @@ export class EtcdLocks implements LockDriver {
   }
 
   watch(lost: (resource: ResourceId) => void): Disposable {
-    let ended = false;
-    let timer: Timer | undefined;
-    const again = () => {
-      if (!ended) timer = this.options.clock.after(watchMs, () => void this.#lookForLosses(lost).finally(again));
-    };
-    again();
-    return {
-      [Symbol.dispose]: () => {
-        ended = true;
-        timer?.cancel();
-      },
-    };
-  }
-
-  async #lookForLosses(lost: (resource: ResourceId) => void): Promise<void> {
-    for (const resource of this.#held) await this.#held.verify(resource, () => this.#recordOf(resource), lost);
+    return this.#held.watch({ clock: this.options.clock, everyMs: watchMs }, (resource) => this.#recordOf(resource), lost);
   }
 
   /** Every rule is asked before anything is written, and all records are changed or none. */
   async #change(resources: readonly ResourceId[], rule: LeaseRule): Promise<LeaseRecord[]> {
     checkResources(resources);
+    let seen = await this.#read(resources);
     for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
-      const seen = await this.#read(resources);
+      const before = seen.map(({ record }) => record);
       const next = seen.map(({ resource, record }) => rule(resource, record));
       const write = this.options.random.uuid();
       const changes = seen.map(({ resource, kept, record }, index) => {
@@ -120,47 +107,54 @@ export class EtcdLocks implements LockDriver {
         return { key: resourceKey(resource), seen: kept, text };
       });
       this.#held.letGo(resources, next);
-      if (await this.#exchange(changes, write)) {
-        this.#held.remember(resources, next);
-        return next;
-      }
-      this.#held.remember(
-        resources,
-        seen.map(({ record }) => record),
-      );
+      const found = await this.#exchange(changes, write).catch((thrown: unknown) => {
+        // What becomes of the change is not known: until it is, this host looks after what it had.
+        this.#held.remember(resources, before);
+        throw thrown;
+      });
+      this.#held.remember(resources, found === null ? next : before);
+      if (found === null) return next;
+      seen = resources.map((resource, index) => seenIn(resource, found[index]));
     }
     throw new VmferryError('lease-unavailable', `The lease of ${resources.map(resourceKey).join(', ')} changes too fast.`);
   }
 
   /**
-   * Whether this write is what the records are now. Asked also after a refusal: the member before may have made the change and not have said so. A write
-   * that is made later still, by a member that was cut off, finds the records as it expects them or does nothing.
+   * Null when this write is what the records are now, otherwise what they are. Asked also after a refusal: the member before may have made the change and not
+   * have said so. A write that is made later still, by a member that was cut off, finds the records as it expects them or does nothing.
    */
-  async #exchange(changes: readonly Change[], write: string): Promise<boolean> {
+  async #exchange(changes: readonly Change[], write: string): Promise<Kept[] | null> {
     const made = await this.#store.exchange(changes).catch((thrown: unknown) => {
       if (thrown instanceof NoAnswer) return thrown;
       throw thrown;
     });
-    if (made === true) return true;
-    const changed = changes.filter(({ text }) => text !== null);
-    const found = await this.#store.read(changed.map(({ key }) => key));
-    if (found.length > 0 && found.every(({ text }) => text?.includes(write))) return true;
+    if (made === true) return null;
+    const found = await this.#store.read(changes.map(({ key }) => key));
+    const written = found.filter((_, index) => changes[index]?.text !== null);
+    if (written.length > 0 && written.every(({ text }) => text?.includes(write))) return null;
     if (made instanceof NoAnswer) throw unavailable(made);
-    return false;
+    return found;
   }
 
-  async #read(resources: readonly ResourceId[]): Promise<{ resource: ResourceId; kept: Kept; record: LeaseRecord }[]> {
+  async #read(resources: readonly ResourceId[]): Promise<Seen[]> {
     const kept = await this.#store.read(resources.map(resourceKey));
-    return resources.map((resource, index) => {
-      const found = kept[index] ?? noKey;
-      return { resource, kept: found, record: recordIn(found, resource) };
-    });
+    return resources.map((resource, index) => seenIn(resource, kept[index]));
   }
 
   async #recordOf(resource: ResourceId): Promise<LeaseRecord> {
     const [found = noKey] = await this.#store.read([resourceKey(resource)]);
     return recordIn(found, resource);
   }
+}
+
+interface Seen {
+  readonly resource: ResourceId;
+  readonly kept: Kept;
+  readonly record: LeaseRecord;
+}
+
+function seenIn(resource: ResourceId, kept = noKey): Seen {
+  return { resource, kept, record: recordIn(kept, resource) };
 }
 
 function recordIn({ text }: Kept, resource: ResourceId): LeaseRecord {

@@ -3,13 +3,14 @@ import { Agent as HttpsAgent } from 'node:https';
 import { VmferryError } from '@vmferry/errors';
 import axios, { type AxiosInstance } from 'axios';
 
-/** Where the etcd is and what this host shows it, as PEM text. Over `https:` both sides show a certificate (threats, row 18). */
+/** Where the etcd is and what this host shows it. Over `https:` both sides show a certificate (threats, row 18). */
 export interface EtcdOptions {
   /** The client URLs of its members, 1 to 16; the next one is asked when one does not answer. */
   readonly endpoints: readonly string[];
   /** What the keys begin with, so that several sites can share an etcd and its access rights can be given by prefix. */
   readonly prefix: string;
-  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | null;
+  /** Asked at each request, so that a certificate is renewed without a restart: PEM text, the same object while it is the same. */
+  readonly tls: { readonly pem: { readonly cert: string; readonly key: string; readonly ca: string } } | null;
 }
 
 /** A key as it is kept. `revision` is 0 for one that does not exist. */
@@ -42,15 +43,18 @@ export class NoAnswer extends Error {}
 export class EtcdStore {
   readonly #members: readonly AxiosInstance[];
   readonly #prefix: string;
+  readonly #tls: EtcdOptions['tls'];
+  #shown: { readonly pem: object; readonly agent: HttpsAgent } | null = null;
   /** The member that answered last. */
   #asked = 0;
 
   constructor({ endpoints, prefix, tls }: EtcdOptions) {
     // A lease changes a few times in the life of a guest: no connection is kept for it.
-    const [httpAgent, httpsAgent] = [new HttpAgent(), new HttpsAgent(tls ?? {})];
+    const httpAgent = new HttpAgent();
     const limits = { timeout: answerMsMax, maxContentLength: bodyBytesMax, maxRedirects: 0 };
     this.#prefix = prefix;
-    this.#members = endpoints.map((baseURL) => axios.create({ baseURL, httpAgent, httpsAgent, proxy: false, ...limits }));
+    this.#tls = tls;
+    this.#members = endpoints.map((baseURL) => axios.create({ baseURL, httpAgent, proxy: false, ...limits }));
   }
 
   /** All keys at one moment, in their order. Throws `lease-unavailable`. */
@@ -79,11 +83,12 @@ export class EtcdStore {
 
   /** Asks each member once. A request that one of them did not answer may be carried out by it later, also when the next one answers: what it compares decides. */
   async #ask(transaction: object): Promise<TxnAnswer> {
+    const secure = this.#secure();
     let first: unknown;
     for (let tried = 0; tried < this.#members.length; tried += 1) {
       const index = (this.#asked + tried) % this.#members.length;
       try {
-        const { data } = (await this.#members[index]?.post<TxnAnswer>('/v3/kv/txn', transaction)) ?? { data: {} };
+        const { data } = (await this.#members[index]?.post<TxnAnswer>('/v3/kv/txn', transaction, secure)) ?? { data: {} };
         this.#asked = index;
         return data;
       } catch (thrown) {
@@ -91,6 +96,14 @@ export class EtcdStore {
       }
     }
     throw new NoAnswer(axios.isAxiosError(first) ? reasonOf(first) : String(first), { cause: first });
+  }
+
+  /** A session that was made with a certificate goes on with it: a new one gets sessions of its own. */
+  #secure(): { readonly httpsAgent?: HttpsAgent } {
+    if (this.#tls === null) return {};
+    const { pem } = this.#tls;
+    if (this.#shown?.pem !== pem) this.#shown = { pem, agent: new HttpsAgent({ ...pem }) };
+    return { httpsAgent: this.#shown.agent };
   }
 
   #encoded(key: string): string {

@@ -50,6 +50,7 @@ const needed = {
   'drive-finish': { breaks: 'I11' },
   'lease-back': { breaks: 'I11', with: { lease: 'transfer' } },
   'lease-first': { breaks: 'I3', with: { lease: 'transfer' } },
+  'free-completed': { breaks: 'I3', with: { lease: 'release' } },
   'fail-closed': { breaks: 'I2', with: { faults: 2, only: ['the source QEMU dies', 'cannot be written'] } },
   'fresh-look': { breaks: 'I2' },
   'fresh-word': { breaks: 'I2' },

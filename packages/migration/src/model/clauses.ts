@@ -25,6 +25,7 @@ export const clauses = {
   'drive-finish': 'a source that is gone with a permit makes the destination finish',
   'lease-back': 'the lease goes back before aborted is written',
   'lease-first': 'the lease is taken before cont',
+  'free-completed': 'a lease that cannot be moved is freed when QEMU has completed, never at STOP',
   'fail-closed': 'a journal that cannot be written refuses the step',
   'fresh-look': 'QEMU is looked at before a wish to abort is weighed',
   'fresh-word': 'the source looks at its QEMU before it says that it holds the guest',

@@ -97,8 +97,10 @@ function resume(w: World, config: Config, acted: (world: World, event: SourceEve
   if (w.sourceQemu === 'gone' || w.source === null) return free(w);
   const refused = sourceHears(w, { t: 'resume-failed' }, config);
   const { returnedLease, resumeOnRollback } = w.source.journal;
-  if (w.lease === 'd' || (returnedLease !== null && w.lease !== returnedLease && w.lease !== 's1')) return refused;
-  const leased: World = config.lease === 'transfer' ? { ...w, lease: 's1' } : w;
+  // The source frees its lease at the epoch that it has.
+  const known = (lease: string) => (lease === 'sf' ? 's0' : lease);
+  if (w.lease === 'd' || (returnedLease !== null && known(w.lease) !== known(returnedLease) && w.lease !== 's1')) return refused;
+  const leased: World = config.lease === 'transfer' || config.lease === 'release' ? { ...w, lease: 's1' } : w;
   if (config.imageLock && w.destinationQemu === 'running') return sourceHears(leased, { t: 'resume-failed' }, config);
   const runs = resumeOnRollback || w.sourceQemu.startsWith('run');
   const resumed: World = { ...leased, sourceQemu: runs ? 'run-none' : 'stop-none' };
@@ -157,7 +159,8 @@ function takeLease(w: World, config: Config, acted: Acted): Variant[] {
   if (config.off.has('lease-first')) return acted(w, { t: 'lease-taken' });
   if (config.lease === 'none') return acted(w, { t: 'lease-taken' });
   const unavailable = destinationHears(w, { t: 'lease-unavailable' }, config);
-  if (w.lease === 's1') return destinationHears(w, { t: 'lease-refused' }, config);
+  const isOthers = w.lease === 's1' || (config.lease === 'release' && w.lease === 's0');
+  if (isOthers) return destinationHears(w, { t: 'lease-refused' }, config);
   const taken: World = { ...w, lease: config.lease === 'host' ? 'h1' : 'd' };
   return [
     ...acted(taken, { t: 'lease-taken' }),

@@ -12,7 +12,7 @@ import {
   restartDestination,
 } from './destination-side.js';
 import { driverMoves } from './driver.js';
-import { cutOff, destinationEffect, sourceEffect, stopCpusAfterFailure } from './effects.js';
+import { cutOff, destinationEffect, followed, sourceEffect, stopCpusAfterFailure } from './effects.js';
 import { intern, listOf } from './intern.js';
 import { type Add, buriedUnlessReplaced, endOfSession, performed } from './messages.js';
 import { bindHeard, bindMove, finishHeard, watchMove } from './protocol-v2.js';
@@ -27,7 +27,7 @@ export function transitionsOf(w: World, config: Config, disturbancesLeft: number
       if (cost > disturbancesLeft || next === w) continue;
       const named = label + note;
       if (cost === 0 || config.only === null || config.only.some((word) => named.includes(word)))
-        all.push({ label: named, by, cost, next: aged(next) });
+        all.push({ label: named, by, cost, next: aged(ended(next, config)) });
     }
   };
   agents(w, config, add);
@@ -63,8 +63,7 @@ function sourceAgent(w: World, config: Config, add: Add): void {
   const { stage } = state.journal;
   const status = w.sourceQemu.split('-')[1];
   if (w.sourceQemu === 'gone' && state.qemu === 'alive') add('source', 'source: its QEMU is gone', hears({ t: 'qemu-gone' }));
-  if (stage === 'performing' && status === 'completed')
-    add('source', 'source: QEMU has completed', hears({ t: 'qemu-completed' }));
+  if (stage === 'performing' && status === 'completed') add('source', 'source: QEMU has completed', completed(w, config));
   if (stage === 'performing' && status === 'failed') add('source', 'source: QEMU has failed', hears({ t: 'perform-failed' }));
   if (config.protocol === 'v2') watchMove(w, config, add);
   if (w.migrateWanted && status === 'none') {
@@ -88,6 +87,30 @@ function sourceAgent(w: World, config: Config, add: Add): void {
     add('source', 'source: its session is lost', hears({ t: 'cancel' }, { ...w, sourceSession: 'over' }));
   if (w.journal !== state.journal && config.off.has('permit-durable'))
     add('source', 'source: the permit is journalled', free({ ...w, journal: state.journal }));
+}
+
+/** A lease that cannot be moved at once is freed first; when that fails QEMU has completed all the same (locking, 4.3). */
+function completed(w: World, config: Config): Variant[] {
+  const hears = (world: World): Variant[] => sourceHears(world, { t: 'qemu-completed' }, config);
+  if (config.lease !== 'release') return hears(w);
+  const freed: World = w.lease === 's0' ? { ...w, lease: 'sf' } : w;
+  const given = (world: World, note: string): Variant[] =>
+    followed(sourceHears(world, { t: 'cancel' }, config), hears)
+      .filter(({ cost }) => cost === 0)
+      .map(({ next }) => ({ note, cost: 1, next }));
+  return [
+    ...hears(freed),
+    { note: ', then the agent ends', cost: 1, next: crashSource(freed) },
+    ...given(w, ', the lease store does not answer'),
+    ...given(freed, ', the lease store freed it and does not answer'),
+  ];
+}
+
+/** Of a QEMU that has ended sanlock frees the lease. The source's after a rollback is left as it is: nobody else knows its epoch. */
+function ended(w: World, config: Config): World {
+  if (config.lease !== 'release') return w;
+  if (w.sourceQemu === 'gone' && w.lease === 's0') return { ...w, lease: 'sf' };
+  return w.destinationQemu === 'gone' && w.lease === 'd' ? { ...w, lease: 'sr' } : w;
 }
 
 /** An event whose journal could not be written is old by now: the shell looks at QEMU before it brings it again. */
@@ -129,7 +152,9 @@ function destinationAgent(w: World, config: Config, add: Add): void {
 /** What QEMU does by itself (qemu-behaviour). */
 function qemus(w: World, config: Config, add: Add): void {
   const move = (label: string, next: World): void => add('environment', label, free(next));
-  if (w.sourceQemu === 'run-active') move('QEMU stops the guest on the source', { ...w, sourceQemu: 'stop-active' });
+  const atStop = config.lease === 'release' && config.off.has('free-completed');
+  if (w.sourceQemu === 'run-active')
+    move('QEMU stops the guest on the source', { ...w, sourceQemu: 'stop-active', ...(atStop ? { lease: 'sf' as const } : {}) });
   const arriving = w.destinationQemu === 'draining' || (w.destinationQemu === 'incoming' && w.sourceQemu === 'stop-active');
   if (arriving) {
     const runs = config.off.has('start-paused');

@@ -16,9 +16,10 @@ export function brokenBy(before: World, after: World, by: By, config: Config): I
   if (destinationRuns && (before.destinationQemu === 'incoming' || before.destinationQemu === 'draining') && by === 'destination')
     return 'I10';
   if (by !== 'environment' && copies(before) && !copies(after) && !after.userDestroyed) return 'I2';
-  if (config.lease === 'transfer' && destinationRuns && after.lease !== 'd') return 'I3';
+  const hasState = config.lease === 'transfer' || config.lease === 'release';
+  if (hasState && destinationRuns && after.lease !== 'd') return 'I3';
   if (config.lease === 'host' && destinationRuns && after.lease !== 'h1') return 'I3';
-  if (config.lease === 'transfer' && sourceRuns && after.lease !== 's0' && after.lease !== 's1') return 'I3';
+  if (hasState && sourceRuns && after.lease !== 's0' && after.lease !== 's1') return 'I3';
   if (wentBack(before, after)) return 'I9';
   if (config.guest === 'paused' && (sourceRuns || destinationRuns)) return 'paused';
   if (after.userDestroyed && destinationRuns) return 'destroyed';

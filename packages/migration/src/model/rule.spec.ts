@@ -9,7 +9,7 @@ const whole = { protocol: 'v3', imageLock: false, faults, only: null, off: new S
 
 const guests = ['running', 'paused'] as const;
 const configurations: readonly Config[] = [
-  ...(['none', 'host', 'transfer'] as const).flatMap((lease) => guests.map((guest) => ({ ...whole, lease, guest }))),
+  ...(['none', 'host', 'transfer', 'release'] as const).flatMap((lease) => guests.map((guest) => ({ ...whole, lease, guest }))),
   // A lock driver with state refuses v2 (S23), and so there is no lease to transfer.
   ...guests.map((guest) => ({ ...whole, protocol: 'v2' as const, lease: 'host' as const, guest })),
 ];

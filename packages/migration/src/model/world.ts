@@ -12,8 +12,11 @@ import { idOf, intern, listOf } from './intern.js';
 
 export interface Config {
   readonly protocol: 'v3' | 'v2';
-  /** `host`: embedded, scope host (no state). `transfer`: an atomic transfer with epochs. */
-  readonly lease: 'none' | 'host' | 'transfer';
+  /**
+   * `host`: embedded, scope host (no state). `transfer`: an atomic transfer with epochs. `release`: epochs too, but freed by the one, then taken by the other,
+   * and had by QEMU, with which it ends (sanlock).
+   */
+  readonly lease: 'none' | 'host' | 'transfer' | 'release';
   readonly guest: 'running' | 'paused';
   /** Whether QEMU's image lock refuses a second writer. Off is the harder case: a guest without a writable disk. */
   readonly imageLock: boolean;
@@ -33,10 +36,10 @@ type SourceQemu = 'gone' | `${'run' | 'stop'}-${'none' | 'active' | 'completed' 
 /** `draining`: the source is out of it, and the rest of the image is still on its way (qemu-behaviour, M). */
 type DestinationQemu = 'none' | 'incoming' | 'draining' | 'loaded' | 'running' | 'gone';
 /**
- * Owner and epoch, in the order in which a transfer lease goes through them: the source's as Begin read it, the destination's, given
- * back, reclaimed. `h0` and `h1`: the destination host's own lease, free and held. `-`: none.
+ * Owner and epoch, in the order in which a lease with state goes through them: the source's as Begin read it, freed by it (`release` only), the
+ * destination's, given back, reclaimed. `h0` and `h1`: the destination host's own lease, free and held. `-`: none.
  */
-type Lease = '-' | 'h0' | 'h1' | 's0' | 'd' | 'sr' | 's1';
+type Lease = '-' | 'h0' | 'h1' | 's0' | 'sf' | 'd' | 'sr' | 's1';
 
 export const late = { prepare: 1, perform: 2, finish: 4, abort: 8, confirm: 16, bind: 32, permit: 64 } as const;
 
@@ -145,7 +148,7 @@ export function initialWorld(config: Config): World {
     destinationRetry: false,
     destinationQemu: 'none',
     storeReplaced: false,
-    lease: { none: '-', host: 'h0', transfer: 's0' }[config.lease] as Lease,
+    lease: { none: '-', host: 'h0', transfer: 's0', release: 's0' }[config.lease] as Lease,
     stale: false,
     destinationRan: false,
     handedOver: false,

@@ -37,6 +37,13 @@ export interface DeviceDelArguments {
   readonly id: string;
 }
 
+export type DisplayProtocol = 'vnc' | 'spice';
+
+export interface ExpirePasswordArguments {
+  readonly protocol: DisplayProtocol;
+  readonly time: string;
+}
+
 export interface GetfdArguments {
   readonly fdname: string;
 }
@@ -238,6 +245,14 @@ export type SetActionArgumentsReboot = 'reset' | 'shutdown';
 export type SetActionArgumentsShutdown = 'poweroff' | 'pause';
 
 export type SetActionArgumentsWatchdog = 'reset' | 'shutdown' | 'poweroff' | 'pause' | 'debug' | 'none' | 'inject-nmi';
+
+export interface SetPasswordArguments {
+  readonly protocol: DisplayProtocol;
+  readonly password: string;
+  readonly connected?: SetPasswordArgumentsConnected;
+}
+
+export type SetPasswordArgumentsConnected = 'keep' | 'fail' | 'disconnect';
 
 export interface AddFdReturns {
   readonly 'fdset-id': number;
@@ -706,6 +721,7 @@ export interface Commands {
   closefd: { readonly arguments: ClosefdArguments; readonly returns: Empty };
   cont: { readonly arguments: Empty; readonly returns: Empty };
   device_del: { readonly arguments: DeviceDelArguments; readonly returns: Empty };
+  expire_password: { readonly arguments: ExpirePasswordArguments; readonly returns: Empty };
   getfd: { readonly arguments: GetfdArguments; readonly returns: Empty };
   'human-monitor-command': { readonly arguments: HumanMonitorCommandArguments; readonly returns: string };
   migrate: { readonly arguments: MigrateArguments; readonly returns: Empty };
@@ -741,6 +757,7 @@ export interface Commands {
   quit: { readonly arguments: Empty; readonly returns: Empty };
   'remove-fd': { readonly arguments: RemoveFdArguments; readonly returns: Empty };
   'set-action': { readonly arguments: SetActionArguments; readonly returns: Empty };
+  set_password: { readonly arguments: SetPasswordArguments; readonly returns: Empty };
   stop: { readonly arguments: Empty; readonly returns: Empty };
   system_powerdown: { readonly arguments: Empty; readonly returns: Empty };
   system_reset: { readonly arguments: Empty; readonly returns: Empty };
@@ -756,6 +773,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   closefd: null,
   cont: null,
   device_del: null,
+  expire_password: null,
   getfd: null,
   'human-monitor-command': 'str',
   migrate: null,
@@ -791,6 +809,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   quit: null,
   'remove-fd': null,
   'set-action': null,
+  set_password: null,
   stop: null,
   system_powerdown: null,
   system_reset: null,

@@ -12,6 +12,8 @@ export interface IssueOptions {
   readonly names?: readonly string[];
   /** When it ends, in days from now; a negative one is over. */
   readonly days?: number;
+  /** As openssl takes it. Default: a common name of its own. */
+  readonly subject?: string;
 }
 
 /** A certificate authority on disk, made by openssl with the commands that the README of the relay shows. */
@@ -42,14 +44,15 @@ export class TestAuthority {
     return files;
   }
 
-  #request(roles: readonly Role[], { names = ['IP:127.0.0.1', 'DNS:localhost'] }: IssueOptions) {
+  #request(roles: readonly Role[], { names = ['IP:127.0.0.1', 'DNS:localhost'], subject }: IssueOptions) {
     this.#issued += 1;
     const path = (ending: string) => join(this.folder, `${this.#issued}-${roles.join('-') || 'none'}.${ending}`);
     const files = { cert: path('pem'), key: path('key'), ca: this.ca };
     const altNames = [...names, ...roles.map((role) => `URI:vmferry://role/${role}`)].join(',');
     writeFileSync(path('ext'), `subjectAltName=${altNames}\nkeyUsage=digitalSignature\n`);
     const request = ['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    openssl(...request, '-subj', `/CN=${roles[0] ?? 'nothing'}-${this.#issued}`, '-keyout', files.key, '-out', path('csr'));
+    const own = `/CN=${roles[0] ?? 'nothing'}-${this.#issued}`;
+    openssl(...request, '-subj', subject ?? own, '-keyout', files.key, '-out', path('csr'));
     return { files, request: path('csr'), extensions: path('ext') };
   }
 

@@ -37,7 +37,7 @@ function addDefining(domain: Command, room: Room): void {
     .argument('<file>', 'domain XML of at most 1 MiB; - reads stdin')
     .addHelpText(
       'after',
-      examples('domain define web.xml', 'domain dumpxml web | vmferry domain define - -c http://192.0.2.7:7801'),
+      examples('domain define web.xml', 'domain dumpxml web --security-info | vmferry domain define - -c http://192.0.2.7:7801'),
     );
   acts(room, define, async (call) => {
     const made = await call.source().createDomain({ xml: await readXml(call) });
@@ -76,13 +76,14 @@ function addLooking(domain: Command, room: Room): void {
     return undefined;
   });
 
-  const dumpxml = leafOf(domain, 'dumpxml', 'print the definition of a domain as XML').argument(
-    '<domain>',
-    'name or uuid',
-    domainOf,
-  );
-  acts(room, dumpxml.addHelpText('after', examples('domain dumpxml web > web.xml')), async (call) => {
-    const document = await call.source().domainXml(nameOf(call));
+  const dumpxml = leafOf(domain, 'dumpxml', 'print the definition of a domain as XML')
+    .argument('<domain>', 'name or uuid', domainOf)
+    .option('--security-info', 'with the passwords of its display; what is defined or migrated without them has none')
+    .addHelpText('after', examples('domain dumpxml web > web.xml'));
+  acts<{ readonly securityInfo?: true }>(room, dumpxml, async (call) => {
+    const source = call.source();
+    const name = nameOf(call);
+    const document = await (call.options.securityInfo === true ? source.secureDomainXml(name) : source.domainXml(name));
     call.print(document.xml.endsWith('\n') ? document.xml : `${document.xml}\n`, document);
     return undefined;
   });

@@ -1,4 +1,5 @@
 import type { DomainJob, DomainResource, MemoryStats } from '@vmferry/api';
+import { displayText } from '../output/display.js';
 import { factsText, tableText } from '../output/table.js';
 import { bytesText, durationText } from '../output/units.js';
 
@@ -35,8 +36,13 @@ export function domainFacts(domain: DomainResource): string {
     ['Persistent', domain.persistent ? 'yes' : 'no'],
     ['Job', domain.job === null ? 'none' : `${domain.job.kind}, ${domain.job.phase}, for ${durationText(domain.job.elapsedMs)}`],
     ['Migration', domain.migrationId ?? 'none'],
+    ...(domain.display === null ? [] : [['Display', displayText(domain.display)] as const]),
     ...(domain.autodestroy ? [['Autodestroy', 'yes'] as const] : []),
     ...(domain.tainted.length === 0 ? [] : [['Tainted', domain.tainted.join(', ')] as const]),
+    ...domain.labels.map(({ model, label, imageLabel }) => {
+      const ofFiles = imageLabel === undefined || imageLabel === label ? '' : `, files ${imageLabel}`;
+      return ['Label', `${label} (${model}${ofFiles})`] as const;
+    }),
     ...(domain.warning === null ? [] : [['Warning', domain.warning] as const]),
   ]);
 }

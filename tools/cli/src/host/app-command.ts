@@ -24,19 +24,27 @@ export interface HostOptions {
   readonly tlsKey?: string;
   readonly tlsCa?: string;
   readonly migrateTlsDir?: string;
+  readonly spiceTlsDir?: string;
+  readonly displayPorts?: string;
   readonly migrationPorts?: string;
   readonly migrationAddress?: string;
   readonly insecureMigrationPorts?: true;
   readonly logLevel?: string;
   readonly emulator?: string;
   readonly qemuUser?: string;
+  readonly network?: readonly string[];
   readonly lockDriver?: string;
+  readonly sanlockFolder?: string;
+  readonly sanlockHostId?: number;
+  readonly sanlockRunDir?: string;
+  readonly sanlockNoWatchdog?: true;
   readonly etcd?: readonly string[];
   readonly etcdPrefix?: string;
   readonly etcdCert?: string;
   readonly etcdKey?: string;
   readonly etcdCa?: string;
   readonly securityDriver?: string;
+  readonly auditSink?: readonly string[];
   readonly sessionTtlSeconds?: number;
   readonly retryMs?: number;
   readonly attachTimeoutSeconds?: number;
@@ -70,6 +78,7 @@ function commonFlags(app: AppName, options: HostOptions): string[] {
     ...flag('host-name', options.name),
     ...flag('token-file', options.tokenFile),
     ...flag('log-level', options.logLevel),
+    ...(options.auditSink ?? []).flatMap((name) => flag('audit-sink', name)),
     // The relay speaks TLS with it; the agents show it to their relay.
     ...flag('tls-cert', options.tlsCert),
     ...flag('tls-key', options.tlsKey),
@@ -100,9 +109,16 @@ function agentFlags(options: HostOptions): string[] {
   return [
     ...flag('relay', urlOf('tunnel-relay', options)),
     ...flag('migrate-tls-dir', options.migrateTlsDir),
+    ...flag('spice-tls-dir', options.spiceTlsDir),
+    ...flag('display-ports', options.displayPorts),
     ...flag('emulator', options.emulator),
     ...flag('qemu-user', options.qemuUser),
     ...flag('lock-driver', options.lockDriver),
+    ...(options.network ?? []).flatMap((network) => flag('network', network)),
+    ...flag('sanlock-folder', options.sanlockFolder),
+    ...flag('sanlock-host-id', options.sanlockHostId),
+    ...flag('sanlock-run-dir', options.sanlockRunDir),
+    ...(options.sanlockNoWatchdog === true ? ['--sanlock-no-watchdog'] : []),
     ...(options.etcd ?? []).flatMap((url) => flag('etcd', url)),
     ...flag('etcd-prefix', options.etcdPrefix),
     ...flag('etcd-cert', options.etcdCert),

@@ -79,14 +79,28 @@ function addMigrationPorts(up: Command): void {
 }
 
 function addQemuOptions(up: Command): void {
-  up.option('--emulator <path>', 'QEMU to run (default: qemu-system-x86_64)')
+  up.option('--spice-tls-dir <dir>', "certificates of this host's SPICE displays; readable for --qemu-user", path)
+    .option('--display-ports <first-last>', 'of displays that leave the choice to the host, autoport (default: 5900-65535)')
+    .option('--emulator <path>', 'QEMU to run (default: qemu-system-x86_64)')
+    .option(
+      '--network <name=where...>',
+      'what a network of definitions is on this host: NAME=bridge:BRIDGE, or NAME=direct:DEVICE[:MODE] for macvtaps',
+    )
     .option('--qemu-user <uid:gid>', 'user and group of the guests, for root only (default: 65534:65534)', userOf)
     .addOption(
       new Option('--lock-driver <driver>', 'who guards that a guest runs once (default: embedded)').choices([
         'embedded',
+        'sanlock',
         'etcd',
         'none',
       ]),
+    )
+    .option('--sanlock-folder <dir>', 'the leases of --lock-driver sanlock, on a file system that all hosts share', path)
+    .option('--sanlock-host-id <n>', 'of this host and no other, 1 to 2000', wholeNumber(1, 2_000, 'host ids'))
+    .option('--sanlock-run-dir <dir>', 'where the socket of the sanlock daemon is (default: where sanlock has it)', path)
+    .option(
+      '--sanlock-no-watchdog',
+      'take a sanlock daemon without watchdog: nothing ends the guests of a host that is cut off from its leases',
     )
     .option('--etcd <url...>', 'the members of the etcd of --lock-driver etcd')
     .option('--etcd-prefix <text>', 'what the keys in the etcd begin with (default: /vmferry/leases/)')
@@ -94,7 +108,20 @@ function addQemuOptions(up: Command): void {
     .option('--etcd-key <file>', 'the key of --etcd-cert', path)
     .option('--etcd-ca <file>', 'who signs the certificates of the etcd', path)
     .addOption(
-      new Option('--security-driver <driver>', 'how files are made accessible to QEMU (default: dac)').choices(['dac', 'none']),
+      new Option('--security-driver <drivers>', 'who labels QEMU and its files (default: dac as root, else none)').choices([
+        'dac',
+        'none',
+        'selinux',
+        'apparmor',
+        'dac,selinux',
+        'dac,apparmor',
+      ]),
+    )
+    .addOption(
+      new Option('--audit-sink <sink...>', "where audit records go besides the files: the kernel's audit, syslog").choices([
+        'kernel',
+        'syslog',
+      ]),
     )
     .addOption(
       new Option('--log-level <level>', 'what the logs hold (default: info)').choices(['error', 'warn', 'info', 'debug']),
@@ -128,6 +155,7 @@ async function upCommand({ context, options, json }: Call<UpOptions>): Promise<0
     clock,
     tell,
     onStopSignal: (listener) => context.onSignal(['SIGINT', 'SIGTERM'], listener),
+    onHangUp: (listener) => context.onSignal(['SIGHUP'], listener),
   });
   // Sockets of guests that run on stay where they are.
   if (options.runtimeDir === undefined) removeEmptyRuntimeDir(runtimeDir);

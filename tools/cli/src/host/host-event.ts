@@ -22,6 +22,7 @@ export type HostEvent =
   | { readonly t: 'unlogged'; readonly app: AppName; readonly logPath: string; readonly reason: string }
   | { readonly t: 'not-started'; readonly reason: string }
   | { readonly t: 'up'; readonly urls: Readonly<Partial<Record<AppName, string>>> }
+  | { readonly t: 'hung-up' }
   | { readonly t: 'stopping'; readonly signal: string }
   | { readonly t: 'killed'; readonly app: AppName; readonly pid: number; readonly afterMs: number }
   | { readonly t: 'stopped'; readonly app: AppName }
@@ -48,6 +49,8 @@ export function hostEventLine(event: HostEvent): string {
       return `the apps cannot be started: ${event.reason}`;
     case 'up':
       return `host is up: domains at ${event.urls['source-agent']}, migrations to it go to ${event.urls['destination-agent']}`;
+    case 'hung-up':
+      return 'SIGHUP: the apps look at their certificates again';
     case 'stopping':
       return `${event.signal}: stopping the apps`;
     case 'killed':

@@ -76,8 +76,17 @@ function hostOf(scripts: Partial<Record<AppName, string>>) {
   const signal = (name: string) => {
     for (const listener of [...stopListeners]) listener(name);
   };
-  const done = runHost(commands, { clock, tell, onStopSignal });
-  return { dir, told: () => told.map((entry) => entry.event), event, signal, skip, done, stopListeners };
+  const hangUpListeners = new Set<() => void>();
+  const onHangUp = (listener: (signal: string) => void) => {
+    const hangUp = () => listener('SIGHUP');
+    hangUpListeners.add(hangUp);
+    return () => void hangUpListeners.delete(hangUp);
+  };
+  const hangUp = () => {
+    for (const listener of [...hangUpListeners]) listener();
+  };
+  const done = runHost(commands, { clock, tell, onStopSignal, onHangUp });
+  return { dir, told: () => told.map((entry) => entry.event), event, signal, hangUp, skip, done, stopListeners };
 }
 
 const isAlive = (pid: number): boolean => {
@@ -90,6 +99,18 @@ const isAlive = (pid: number): boolean => {
 };
 
 describe('a host', () => {
+  it('passes SIGHUP on to its apps, which look at their certificates again, and goes on', async () => {
+    const script = `process.on('SIGHUP', () => process.exit(7));${wellBehaved('tunnel-relay')}`;
+    const host = hostOf({ 'tunnel-relay': script });
+    await host.event('up');
+    host.hangUp();
+    await host.event('hung-up');
+    expect((await host.event('died')).event).toMatchObject({ exitCode: 7 });
+    await host.event('ready', 1);
+    host.signal('SIGTERM');
+    expect(await host.done).toBe(0);
+  });
+
   it('starts its apps, tells when all are ready, and stops them on SIGTERM with exit code 0', async () => {
     const host = hostOf({
       'source-agent': wellBehaved('source-agent'),
@@ -117,7 +138,12 @@ describe('a host', () => {
   it('says why its apps cannot be started at all, and not that a host is down', async () => {
     const told: HostEvent[] = [];
     const app = { app: 'source-agent', command: execPath, args: [], logPath: '/dev/null/logs/source-agent.log' } as const;
-    const seams = { clock: systemClock, tell: (event: HostEvent) => void told.push(event), onStopSignal: () => () => undefined };
+    const seams = {
+      clock: systemClock,
+      tell: (event: HostEvent) => void told.push(event),
+      onStopSignal: () => () => undefined,
+      onHangUp: () => () => undefined,
+    };
     expect(await runHost([app], seams)).toBe(1);
     expect(told).toEqual([
       { t: 'not-started', reason: expect.stringContaining('/dev/null/logs') },
@@ -355,19 +381,27 @@ describe('the command lines of the apps', () => {
       tlsKey: '/k',
       tlsCa: '/a',
       migrateTlsDir: '/m',
+      spiceTlsDir: '/s',
+      displayPorts: '5900-5999',
       migrationPorts: '49152-49215',
       migrationAddress: '10.0.0.2',
       insecureMigrationPorts: true,
       logLevel: 'info',
       emulator: '/q',
       qemuUser: '1:1',
+      network: ['default=bridge:br0'],
       lockDriver: 'etcd',
+      sanlockFolder: '/l',
+      sanlockHostId: 1,
+      sanlockRunDir: '/r',
+      sanlockNoWatchdog: true,
       etcd: ['https://e1:2379', 'https://e2:2379'],
       etcdPrefix: '/p/',
       etcdCert: '/c',
       etcdKey: '/k',
       etcdCa: '/a',
       securityDriver: 'none',
+      auditSink: ['syslog', 'kernel'],
       sessionTtlSeconds: 2,
       retryMs: 50,
       attachTimeoutSeconds: 3,

@@ -10,11 +10,14 @@ export interface HostSeams {
   readonly tell: (event: HostEvent) => void;
   /** Calls the listener at each SIGINT or SIGTERM until the returned function is called. */
   readonly onStopSignal: OnSignal;
+  /** The same of SIGHUP, for certificates that were replaced. */
+  readonly onHangUp: OnSignal;
 }
 
 /**
  * Runs the apps of a host until SIGINT or SIGTERM. Exit code 0 after an orderly stop, 1 when an app cannot start. A second
- * signal, half a second later or more, kills what has not ended yet. Guests are no children of the apps: they run on.
+ * signal, half a second later or more, kills what has not ended yet. Guests are no children of the apps: they run on. SIGHUP is passed on to the
+ * apps, which read their certificates again.
  */
 export async function runHost(commands: readonly AppCommand[], seams: HostSeams): Promise<0 | 1> {
   const apps = commands.map((command) => ({ app: command.app, supervised: new SupervisedApp(command, seams) }));
@@ -27,6 +30,10 @@ export async function runHost(commands: readonly AppCommand[], seams: HostSeams)
     },
     again: () => impatient.abort(),
   });
+  const releaseHangUp = seams.onHangUp(() => {
+    seams.tell({ t: 'hung-up' });
+    for (const { supervised } of apps) supervised.hangUp();
+  });
   const stop = new Promise<0>((resolve) => asked.signal.addEventListener('abort', () => resolve(0), { once: true }));
   let wasUp = false;
   const tell = (event: HostEvent) => {
@@ -36,6 +43,7 @@ export async function runHost(commands: readonly AppCommand[], seams: HostSeams)
   const exitCode = await Promise.race([stop, bringUp(apps, tell)]);
   await Promise.all(apps.map(({ supervised }) => supervised.stop(impatient.signal)));
   release();
+  releaseHangUp();
   seams.tell({ t: 'down', wasUp });
   return exitCode;
 }

@@ -64,6 +64,11 @@ export class SupervisedApp {
     this.#tell({ t: 'stopped', app: this.#command.app });
   }
 
+  /** Passes SIGHUP on; an app that is not ready yet reads its files anyway, and might not know of it. */
+  hangUp(): void {
+    if (this.#state.t === 'running' && this.#state.readyAtMs !== null) this.#state.child.kill('SIGHUP');
+  }
+
   async #end(child: ChildProcess, ended: Promise<void>, impatient: AbortSignal): Promise<void> {
     const since = this.#clock.monotonicMs();
     const kill = () => {

@@ -1,4 +1,5 @@
 import type { MigrationResource } from '@vmferry/api';
+import { displayText } from '../output/display.js';
 import { percentOf } from '../output/progress-line.js';
 import { factsText, tableText } from '../output/table.js';
 import { bytesText, durationText, rateText } from '../output/units.js';
@@ -18,7 +19,7 @@ export function migrationTable(migrations: readonly MigrationResource[]): string
 }
 
 export function migrationFacts(migration: MigrationResource): string {
-  const { guest, mode, progress, cancel, forceComplete, held, error } = migration;
+  const { guest, mode, progress, cancel, forceComplete, held, error, display } = migration;
   const offline = migration.flags.includes('OFFLINE');
   return factsText([
     ['Id', migration.id],
@@ -31,6 +32,7 @@ export function migrationFacts(migration: MigrationResource): string {
     ['Outcome', migration.outcome ?? notAsked(migration)],
     ['Source', sideText(migration.source)],
     ['Destination', sideText(migration.destination)],
+    ...(display === null ? [] : [['Display there', displayText(display, display.hostName)] as const]),
     ['Mode', `${mode.driver}, ${offline ? 'offline' : mode.transport}`],
     ['Flags', migration.flags.join(', ') || 'none'],
     ...(offline ? [] : sendingFacts(migration)),
@@ -83,7 +85,10 @@ function progressFacts(progress: NonNullable<MigrationResource['progress']>): [s
       `${bytesText(memory.transferredBytes)} sent, ${bytesText(memory.remainingBytes)} of ${bytesText(memory.totalBytes)} left, pass ${memory.iteration}`,
     ],
     ['Rate', `${rateText(progress.throughputBytesPerSec)}, dirty ${rateText(memory.dirtyRateBytesPerSec)}`],
-    ['Downtime', `measured ${msText(downtime.actualMs)}, expected ${msText(downtime.expectedMs)}`],
+    [
+      'Downtime',
+      `measured ${msText(downtime.actualMs)}, announced ${msText(downtime.announcedMs)}, expected ${msText(downtime.expectedMs)}`,
+    ],
     ...(hint === null ? [] : [['Hint', hint] as [string, string]]),
   ];
 }

@@ -69,6 +69,11 @@ describe('the summary', () => {
   });
 
   it('never makes up a downtime', () => {
+    const announced = {
+      ...succeeded,
+      progress: { ...progress, downtime: { ...progress.downtime, actualMs: 14, announcedMs: 16 } },
+    };
+    expect(summaryText(announced)).toContain("(QEMU's limit 10 ms), announced after 16 ms");
     const unknown = { ...succeeded, progress: { ...progress, downtime: { ...progress.downtime, actualMs: null } } };
     expect(summaryText(unknown)).toContain('downtime not measured');
   });

@@ -114,8 +114,9 @@ const transferText = (bytes: number, passes: number): string =>
 
 function downtimeText({ progress, state }: MigrationResource): string {
   if (progress === null || state !== 'SUCCEEDED') return '';
-  const { actualMs, limitMs } = progress.downtime;
+  const { actualMs, announcedMs, limitMs } = progress.downtime;
+  const announced = announcedMs === null ? '' : `, announced after ${durationText(announcedMs)}`;
   return actualMs === null
     ? ', downtime not measured'
-    : `, measured downtime ${durationText(actualMs)} (QEMU's limit ${limitMs} ms)`;
+    : `, measured downtime ${durationText(actualMs)} (QEMU's limit ${limitMs} ms)${announced}`;
 }

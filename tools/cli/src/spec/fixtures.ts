@@ -19,6 +19,7 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
     guest: { runningOn: 'source', detail: '' },
     source: { agent: 'http://127.0.0.1:7801', hostName: 'host-a', state: 'running' },
     destination: { agent: 'http://127.0.0.1:7812', hostName: 'host-b', state: 'incoming' },
+    display: null,
     outcome: null,
     parameters: { bandwidthBytesPerSec: null, downtimeMsMax: 300, parallelConnections: null },
     progress: {
@@ -32,7 +33,7 @@ export function migrationOf(changes: Partial<MigrationResource> = {}): Migration
         zeroPages: 512,
       },
       throughputBytesPerSec: 851_443_712,
-      downtime: { limitMs: 10, expectedMs: 4, actualMs: null },
+      downtime: { limitMs: 10, expectedMs: 4, actualMs: null, announcedMs: null },
       converging: null,
       hint: null,
     },
@@ -58,7 +59,7 @@ export const succeeded = migrationOf({
   progress: progress && {
     ...progress,
     memory: { ...progress.memory, remainingBytes: 0, processedBytes: 83_886_080, transferredBytes: 87_136_665, iteration: 3 },
-    downtime: { limitMs: 10, expectedMs: 4, actualMs: 14 },
+    downtime: { limitMs: 10, expectedMs: 4, actualMs: 14, announcedMs: null },
   },
   finishedAt: '2026-01-01T00:00:01.230Z',
 });
@@ -107,11 +108,13 @@ export const domainOf = (changes: Partial<DomainResource> = {}): DomainResource 
   memoryKib: 81_920,
   vcpus: 1,
   pid: 4_711,
+  display: null,
   job: null,
   migrationId: null,
   autodestroy: false,
   tainted: [],
   managedSave: false,
+  labels: [],
   warning: null,
   ...changes,
 });

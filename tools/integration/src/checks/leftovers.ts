@@ -9,9 +9,11 @@ const staying = [
   /^(source-agent|destination-agent|tunnel-relay)\.log$/,
   /^state\/host\.json$/,
   /^state\/(source-agent|destination-agent|tunnel-relay)\.lock$/,
-  /^state\/(source-agent|destination-agent)\.(audit|events)$/,
+  /^state\/(source-agent|destination-agent)\.events$/,
+  /^state\/(source-agent|destination-agent|tunnel-relay)\.audit$/,
   /^state\/migrations\/[\w-]+\.[0-9a-f]{32}\.(incoming|outgoing)\.json$/,
   /^state\/locks\/vm-[0-9a-f-]{36}\.(lk|json|live\.[0-9a-f-]{36})$/,
+  /^state\/locks\/display-port-\d+\.lk$/,
   /^state\/run\/[0-9a-f-]{36}\/qemu\.log$/,
   // The configuration, and the owners of labelled files: a guest that left keeps its files' labels (libvirt-protocol, A8).
   /^state\/(domains\/[0-9a-f-]{36}\.xml|labels\/[0-9a-f-]{36}\.json)$/,

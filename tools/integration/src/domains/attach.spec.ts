@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { bootSectorGuest, domainXmlOf, listenForTicks } from '@vmferry/guest-image';
 import { Host, processesOf } from '@vmferry/lab';
 import { expect, it, onTestFinished } from 'vitest';
+import { expectAuditComplete } from '../checks/audit-complete.js';
 import { expectOneLife } from '../checks/life.js';
 import { untilSettled } from '../checks/resources.js';
 import { eventually } from '../world/eventually.js';
@@ -30,7 +31,8 @@ async function openByHand() {
   const [uuid, name, monitor] = [randomUUID(), 'by-hand', join(folder, 'g', 'm')];
   const qemu = startByHand({ name, uuid, diskPath, serialPath: serial.path, monitor });
   onTestFinished(async () => {
-    await Promise.all([a.kill(), b.kill()]);
+    const complete = expectAuditComplete([a.stateDir, b.stateDir]);
+    await complete.finally(() => Promise.all([a.kill(), b.kill()]));
     qemu.kill();
     for (const pid of processesOf(uuid)) process.kill(pid, 'SIGKILL');
     await eventually(() => expect(processesOf(uuid)).toEqual([]));

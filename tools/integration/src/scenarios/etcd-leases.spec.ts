@@ -39,6 +39,30 @@ describe.each(mainModes)('leases in an etcd, %s', (mode) => {
     }));
 });
 
+describe('a guest whose lease another host has', () => {
+  it.each(['at once', 'when its agent is back'])(
+    'I1, threat 18: a lease that was broken by a wrong word: the guest is stopped %s, and runs on once it is free',
+    (when) =>
+      inWorld(async (world) => {
+        const resources = [{ kind: 'vm', key: world.uuid }] as const;
+        const third = servers.locksOf('a-third-host', '/vmferry/leases/');
+        const { epoch } = await leaseOf(world);
+        if (when !== 'at once') await world.here.source.kill();
+        await third.breakLock(world.uuid, resources, String(epoch), { t: 'operator', statement: 'a wrong word' }, 'root');
+        await third.acquire(world.uuid, resources);
+        if (when !== 'at once') await world.here.source.start();
+        const agent = world.here.sourceClient();
+        await eventually(async () => expect((await agent.domain(world.uuid)).state).toBe('paused'));
+        expect((await agent.domain(world.uuid)).warning).toMatch(/lease of this guest is lost/);
+        await expect(agent.resume(world.uuid)).rejects.toMatchObject({ code: 'lease-busy' });
+        await third.release(world.uuid, resources);
+        await agent.resume(world.uuid);
+        await world.moreTicks();
+        await expectSettled(world, migrate(world, { mode: 'p2p-tunnelled' }), 'destination');
+      }),
+  );
+});
+
 describe('an etcd that is out', () => {
   it('keeps no guest from running, and begins no migration', () =>
     inWorld(async (world) => {

@@ -7,6 +7,7 @@ import { bootSectorGuest, domainXmlOf, listenForTicks } from '@vmferry/guest-ima
 import { TlsIdentity } from '@vmferry/tls';
 import { TestAuthority } from '@vmferry/tls/testing';
 import { expect, it, onTestFinished } from 'vitest';
+import { expectAuditComplete } from '../checks/audit-complete.js';
 import { hostUp } from '../world/host-up.js';
 
 const tickDeadlineMs = 20_000;
@@ -45,5 +46,6 @@ it('two hosts of `vmferry host up` with certificates: a guest goes through the t
     for (const host of [source, destination]) await host.destroy(name).catch(() => undefined);
     expect([await a.stop(), await b.stop()]).toEqual([0, 0]);
     await ticks.close();
+    await expectAuditComplete(['host-a', 'host-b'].map((host) => join(folder, host)));
   }
 });

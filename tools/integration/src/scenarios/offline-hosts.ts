@@ -8,6 +8,7 @@ import { domainXmlOf } from '@vmferry/guest-image';
 import { Host, processesOf, quickTimers } from '@vmferry/lab';
 import { systemClock } from '@vmferry/seams';
 import { expect } from 'vitest';
+import { expectAuditComplete } from '../checks/audit-complete.js';
 import { endProcess } from '../world/end-process.js';
 import { eventually } from '../world/eventually.js';
 
@@ -132,8 +133,12 @@ export class OfflineHosts {
 
   /** A case that failed may have left a guest running. */
   async close(): Promise<void> {
-    await Promise.all([this.a.kill(), this.b.kill()]);
-    for (const pid of this.#defined.flatMap(processesOf)) endProcess(pid);
-    await rm(this.folder, { recursive: true });
+    try {
+      await expectAuditComplete([this.a.stateDir, this.b.stateDir]);
+    } finally {
+      await Promise.all([this.a.kill(), this.b.kill()]);
+      for (const pid of this.#defined.flatMap(processesOf)) endProcess(pid);
+      await rm(this.folder, { recursive: true });
+    }
   }
 }

@@ -88,7 +88,8 @@ describe('a channel that is lost fails the whole migration', () => {
       const streams = await streamsOf(run, host);
       expect(streams.map(({ state }) => state)).toEqual(['failed', 'failed', 'failed']);
       const others = streams.filter((one) => one.channel !== channel).map(({ reason }) => reason);
-      for (const reason of others) expect(reason).toMatch(new RegExp(`channel ${channel} of its family was lost: aborted by`));
+      for (const reason of others)
+        expect(reason).toMatch(new RegExp(`channel ${channel} of its family was lost: it was ended by a DELETE of`));
       await expectFailedCleanly(world, run);
     }),
   );

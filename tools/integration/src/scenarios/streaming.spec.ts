@@ -1,7 +1,8 @@
 import { processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
-import { untilSource } from '../checks/resources.js';
+import { untilSettled, untilSource } from '../checks/resources.js';
+import { eventually } from '../world/eventually.js';
 import { endless, type Mode, migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
 import type { World } from '../world/world.js';
@@ -68,6 +69,25 @@ describe('while the memory streams', () => {
         await relay.start();
         const { source: told } = await expectSettled(world, run, 'source');
         expect(told?.error?.detail, 'more than what QEMU sees, a socket that ended').toMatch(/The tunnel relay of this host/);
+        await expectSecond(world, mode, false);
+      }),
+  );
+
+  // A relay that stands still ends no connection: only the destination sees that nothing comes, and the source only by asking.
+  it.each(tunnelled(modesOf(1)).flatMap((mode) => [[mode, 'source'] as const, [mode, 'destination'] as const]))(
+    'I11: %s: the relay of the %s is frozen and stays so',
+    (mode, side) =>
+      inWorld(async (world) => {
+        const run = await streaming(world, mode);
+        const { relay } = side === 'source' ? run.from : run.to;
+        relay.signal('SIGSTOP');
+        const source = await untilSettled(run.from.sourceClient(), run.id).finally(() => relay.signal('SIGCONT'));
+        expect(source?.error).toMatchObject({ detail: expect.stringMatching(/given the migration of .* up/) as string });
+        await expectSettled(world, run, 'source');
+        await eventually(async () => {
+          const { streams } = await run.from.relayClient().streams();
+          expect(streams.filter(({ closedAt }) => closedAt === null)).toEqual([]);
+        });
         await expectSecond(world, mode, false);
       }),
   );

@@ -14,15 +14,19 @@ const complaintCharsMax = 300;
  * Hands out one world to the cases of a file, one after the other: whoever leaves it clean, as each case proves at its end, leaves it to the
  * next. A case that fails loses it: its folder stays, and the ends of its logs are told with the failure.
  *
+ * Options that a new world needs anew are a function.
+ *
  * A guest that found its memory changed has its case tried once more, in a new world. QEMU alone, without an agent, loses writes of a guest that
  * it emulates too (README, Limits), the more so on a busy machine; what vmferry did to a guest's memory it would do again.
  */
-export function sharedWorld(options: WorldOptions = {}): (act: (world: World) => Promise<void>) => Promise<void> {
+export function sharedWorld(
+  options: WorldOptions | (() => WorldOptions) = {},
+): (act: (world: World) => Promise<void>) => Promise<void> {
   let shared: World | null = null;
   afterAll(async () => shared?.close({ keep: false }));
   return async (act) => {
     const attempt = async () => {
-      const world = shared ?? (await openWorld(options));
+      const world = shared ?? (await openWorld(typeof options === 'function' ? options() : options));
       shared = null;
       try {
         await act(world);

@@ -11,6 +11,7 @@ import {
   type TickListener,
 } from '@vmferry/guest-image';
 import { type AppProcess, Host, type HostOptions, processesOf, quickTimers } from '@vmferry/lab';
+import { expectAuditComplete } from '../checks/audit-complete.js';
 import { endProcess } from './end-process.js';
 import { eventually } from './eventually.js';
 import { SmallDisk } from './small-disk.js';
@@ -23,6 +24,10 @@ export interface WorldOptions {
   readonly protocols?: 'v2';
   /** The guest is Linux with so much memory filled; by default it is the boot sector. */
   readonly linuxFilledMib?: number;
+  /** The Linux guest has this `<interface>` with this address. */
+  readonly network?: { readonly interfaceXml: string; readonly address: string };
+  /** Devices that the guest has besides, as XML. */
+  readonly devices?: string;
   /** The disk has a file system of its own, which can be filled; only where `canMount`. */
   readonly smallDisk?: boolean;
   /** The certificates of each host's apps; with them its relay speaks TLS. */
@@ -31,7 +36,21 @@ export interface WorldOptions {
   readonly hosts?: { readonly a?: HostExtras; readonly b?: HostExtras };
 }
 
-type HostExtras = Pick<HostOptions, 'migrateTlsDir' | 'migrationPorts' | 'insecureMigrationPorts' | 'lockDriver' | 'etcd'>;
+type HostExtras = Partial<
+  Pick<
+    HostOptions,
+    | 'name'
+    | 'migrateTlsDir'
+    | 'spiceTlsDir'
+    | 'displayPorts'
+    | 'migrationPorts'
+    | 'insecureMigrationPorts'
+    | 'lockDriver'
+    | 'sanlock'
+    | 'etcd'
+    | 'network'
+  >
+>;
 
 type HostCertificates = NonNullable<HostOptions['certificates']>;
 
@@ -73,7 +92,7 @@ export class World {
   }
 
   /** Both hosts up, the guest running on A. */
-  static async open({ protocols, linuxFilledMib, certificates, ...o }: WorldOptions = {}): Promise<World> {
+  static async open({ protocols, linuxFilledMib, network, certificates, devices = '', ...o }: WorldOptions = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'vfw-'));
     // QEMU runs as nobody and has to pass through to its disk and its serial port.
     await chmod(folder, 0o711);
@@ -90,13 +109,19 @@ export class World {
     };
     const uuid = randomUUID();
     const serial = { type: 'unix-connect', path: join(folder, 'g', 'serial') } as const;
-    const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib);
-    const xml = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
+    const linux = linuxFilledMib === undefined ? {} : await linuxFilled(linuxFilledMib, network);
+    const own = domainXmlOf({ name: guestName, uuid, diskPath, serial, ...linux });
+    const xml = own.replace('</devices>', `${devices}</devices>`);
     const world = new World(folder, { a: host('a'), b: host('b') }, { uuid, diskPath, xml, smallDisk }, ticks);
-    await Promise.all([world.a.start(), world.b.start()]);
-    await world.a.sourceClient().createDomain({ xml: world.xml });
-    await world.boot();
-    return world;
+    try {
+      await Promise.all([world.a.start(), world.b.start()]);
+      await world.a.sourceClient().createDomain({ xml: world.xml });
+      await world.boot();
+      return world;
+    } catch (thrown) {
+      await world.close({ keep: true });
+      throw thrown;
+    }
   }
 
   get hosts(): readonly Host[] {
@@ -118,9 +143,9 @@ export class World {
   }
 
   /** Starts the guest anew on A, where its configuration is. */
-  async boot(): Promise<void> {
+  async boot(how: { readonly forceBoot?: boolean } = {}): Promise<void> {
     this.#bootedAtTick = this.#ticks.ticks.length;
-    await this.a.sourceClient().start(this.name);
+    await this.a.sourceClient().start(this.name, how);
     this.here = this.a;
     await this.#ticks.waitForTick((tick) => this.#ticks.ticks.indexOf(tick) >= this.#bootedAtTick + 5, tickDeadlineMs);
   }
@@ -171,8 +196,16 @@ export class World {
     await app.start(fault);
   }
 
-  /** Ends everything; the folder stays for whoever looks for the reason when `keep`. */
+  /** Ends everything; the folder stays for whoever looks for the reason when `keep`. Of a world that is in order its whole audit is, too. */
   async close(o: { readonly keep: boolean }): Promise<void> {
+    try {
+      if (!o.keep) await expectAuditComplete(this.hosts.map(({ stateDir }) => stateDir));
+    } finally {
+      await this.#end(o);
+    }
+  }
+
+  async #end(o: { readonly keep: boolean }): Promise<void> {
     this.#killAll();
     await Promise.all(this.hosts.map((host) => host.kill()));
     await eventually(() => {
@@ -192,7 +225,11 @@ export class World {
 }
 
 /** What Linux needs to boot comes on top. */
-async function linuxFilled(mib: number) {
+async function linuxFilled(mib: number, network: WorldOptions['network']) {
   const { cmdline, ...files } = await linuxGuest();
-  return { ...files, cmdline: `${cmdline} vmferry.fill=${mib}`, memoryKib: 81_920 + mib * 1_024 };
+  const filled = { ...files, cmdline: `${cmdline} vmferry.fill=${mib}`, memoryKib: 81_920 + mib * 1_024 };
+  if (network === undefined) return filled;
+  // So that it says nothing on the network but what it is asked for.
+  const { interfaceXml, address } = network;
+  return { ...filled, cmdline: `${filled.cmdline} ipv6.disable=1 vmferry.net=${address}`, interfaceXml };
 }

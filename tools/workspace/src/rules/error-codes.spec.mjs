@@ -7,7 +7,6 @@ import { root } from '../packages.mjs';
 const internal = new Map([
   ['agent-running', 'a second agent ends before it listens'],
   ['phase-backward', 'a defect of the agent, which the job refuses'],
-  ['lease-stale', 'the destination keeps the guest held, or the source paused, and says so'],
   ['request-timeout', 'a request that never was whole: it had no route yet'],
 ]);
 

@@ -16,13 +16,36 @@ async function promisesBrokenBy(code, file) {
   return result.messages.map(({ message }) => message);
 }
 
-describe('S7: flags are never printed in decimal', () => {
-  it.each(['log(`flags=${flags}`)', 'log(`${request.flags}`)', 'log(`x ${migrationFlags} y`)'])('refuses %s', async (code) => {
+describe('S7: flags are printed in hex and file modes in octal, never as they are', () => {
+  const ways = (name) => [
+    `log(\`${name}=\${${name}}\`)`,
+    `log(\`\${request.${name}}\`)`,
+    `log(String(${name}))`,
+    `log(stat.${name}.toString())`,
+    `log.info('step', { ${name} })`,
+    `this.#context.log.debug('step', { id, ${name}: body.${name} })`,
+  ];
+  it.each([...ways('flags'), ...ways('migrationFlags')])('refuses %s', async (code) => {
     expect(await promisesBrokenBy(code, 'packages/client/src/x.ts')).toEqual(['S7: flags are printed in hex.']);
   });
 
-  it('lets them be formatted', async () => {
-    expect(await promisesBrokenBy('log(`flags=${flagsHex(flags)}`)', 'packages/client/src/x.ts')).toEqual([]);
+  it.each([...ways('mode'), ...ways('fileMode'), ...ways('umask')])('refuses %s', async (code) => {
+    expect(await promisesBrokenBy(code, 'apps/source-agent/src/x.ts')).toEqual(['S7: file modes are printed in octal.']);
+    expect(await promisesBrokenBy(code, 'tools/cli/src/x.ts')).toHaveLength(1);
+  });
+
+  it.each([
+    'log(`flags=${flagsInHex(flags)}`)',
+    "log.info('step', { flags: flagsInHex(flags) })",
+    'log(`mode=0${mode.toString(8)}`)',
+    'open(path, { mode })',
+  ])('lets %s', async (code) => {
+    expect(await promisesBrokenBy(code, 'packages/client/src/x.ts')).toEqual([]);
+  });
+
+  it('exempts by name where a mode is a word', async () => {
+    expect(await promisesBrokenBy('log(`${mode}`)', 'tools/integration/src/faults/strike.ts')).toEqual([]);
+    expect(await promisesBrokenBy('log(`${mode}`)', 'tools/integration/src/faults/other.ts')).toHaveLength(1);
   });
 });
 

@@ -1,6 +1,6 @@
 // The Debian packages that vmferry runs on or is built with. Root gets them installed; anyone else gets the one command to run.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../packages.mjs';
 import { say, stop } from './say.mjs';
@@ -17,7 +17,13 @@ const packages = [
   'bzip2', // save images, as the next two
   'lzop',
   'zstd',
+  'iproute2', // network devices of guests, and namespaces of the tests
   'openssl', // certificates of the tests
+  'apparmor', // apparmor_parser, which reads our profiles in the tests
+  'gir1.2-spiceclientglib-2.0', // a client of SPICE displays, in the tests
+  'python3-gi', // which is a script
+  ...spiceOfQemu(),
+  'sanlock', // leases of the driver sanlock, in the tests
   'etcd-server', // leases of the driver etcd, in the tests
 ];
 
@@ -39,6 +45,12 @@ export function ensureDebianPackages() {
   for (const command of commands) runApt(command);
   const still = missingPackages();
   if (still.length > 0) stop(`apt-get ended well, but these packages are still not installed: ${still.join(', ')}.`);
+}
+
+/** SPICE is a part of Debian 12's QEMU, and a package of its own since 13; unreleased ones have no number. */
+function spiceOfQemu() {
+  const [, version = '13'] = /^VERSION_ID="?(\d+)/m.exec(readFileSync('/etc/os-release', 'utf8')) ?? [];
+  return Number(version) < 13 ? [] : ['qemu-system-modules-spice'];
 }
 
 function missingPackages() {

@@ -1,0 +1,2 @@
+export { EtcdServers } from './etcd-servers.js';
+export { SanlockHosts } from './sanlock-hosts.js';
