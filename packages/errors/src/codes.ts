@@ -105,6 +105,7 @@ export const errorCodes = {
   'save-cancelled': row(409, ABORTED, false, 'The save or dump was cancelled'),
   'save-image-invalid': row(422, FAILED, false, 'The file is no save image that can be restored'),
   'save-image-incomplete': row(422, FAILED, false, 'The save image was not written to its end'),
+  'managed-save-present': row(409, INVALID, false, 'The domain has a managed image'),
   'image-path-refused': row(422, INVALID_ARG, false, 'The file of the image cannot be used'),
 
   // The other host and what this one needs.

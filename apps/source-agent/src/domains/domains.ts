@@ -179,6 +179,10 @@ export class Domains {
       const release = await domain.jobs.begin('modify', principal);
       try {
         if (domain.guest !== null) throw new VmferryError('domain-running', `The domain ${domain.name} is active already.`);
+        if (this.#context.managedImages.has(domain.uuid)) {
+          const detail = `The domain ${domain.name} has a managed image, from which it would be started a second time: start it, or remove the image.`;
+          throw new VmferryError('managed-save-present', detail);
+        }
         domain.refuseUndecided();
         await act(domain);
       } finally {
@@ -229,6 +233,10 @@ export class Domains {
   async undefine(domain: Domain): Promise<void> {
     if (domain.config === null)
       throw new VmferryError('domain-not-found', `The domain ${domain.name} is transient: it has no configuration to remove.`);
+    if (this.#context.managedImages.has(domain.uuid)) {
+      const detail = `The domain ${domain.name} has a managed image, which nobody could use any more: start it, or remove the image.`;
+      throw new VmferryError('managed-save-present', detail);
+    }
     await this.#inTurn(() => {
       refuseMoving(domain);
       return this.#remove(domain);
@@ -273,6 +281,7 @@ export class Domains {
       domain.caution(await caveatOf(guest));
       domain.takeAsTold();
       if (status.migration === null) await domain.reconcile();
+      if ((status.file ?? null) === null) await this.#setImageAside(domain);
       await recoverFile(this.#context, domain);
       this.#leases.look(domain);
       return domain;
@@ -288,6 +297,14 @@ export class Domains {
     domain.foundEnded(parseState(status.state, status.reason), { state: 'shutoff', reason });
     if (config === null) this.#byUuid.delete(status.uuid);
     return domain;
+  }
+
+  /** The guest has come from elsewhere while it had an image here. */
+  async #setImageAside({ uuid, name }: Domain): Promise<void> {
+    const { managedImages, log } = this.#context;
+    if (!managedImages.has(uuid)) return;
+    const kept = await managedImages.setAside(uuid);
+    log.warn('the managed image of a guest that runs is outdated, and was set aside', { domain: name, kept });
   }
 
   /** Why a QEMU is gone that nobody saw end: what its migration had journalled to do with it, else it has crashed. */

@@ -8,6 +8,10 @@ import type { Lifecycle } from '../domains/lifecycle.js';
 const params = z.strictObject({ domain: domainRef });
 
 export const startProblems: ErrorCode[] = [
+  'save-image-invalid',
+  'save-image-incomplete',
+  'save-failed',
+  'image-path-refused',
   'domain-not-found',
   'domain-running',
   'domain-elsewhere',

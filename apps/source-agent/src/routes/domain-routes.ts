@@ -51,7 +51,7 @@ export function domainRoutes(domains: Domains): Route[] {
       permission: 'operate',
       params,
       reply: { status: 204 },
-      problems: ['domain-not-found', 'already-migrating', 'state-unreadable', 'state-unwritable'],
+      problems: ['domain-not-found', 'already-migrating', 'managed-save-present', 'state-unreadable', 'state-unwritable'],
       handler: async (ctx) => {
         const domain = domains.of(ctx.params.domain);
         ctx.tell({ path: `/v1/domains/${domain.uuid}` });

@@ -28,6 +28,7 @@ const restoreProblems: ErrorCode[] = [
   ...new Set([
     ...startProblems,
     ...definitionProblems,
+    'managed-save-present' as const,
     'image-path-refused' as const,
     'save-image-invalid' as const,
     'save-image-incomplete' as const,

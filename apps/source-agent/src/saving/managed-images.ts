@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder } from '@vmferry/locking';
 
@@ -31,6 +31,14 @@ export class ManagedImages {
   /** The save of this domain has put its image there. */
   note(uuid: string): void {
     this.#uuids = new Set([...this.#uuids, uuid]);
+  }
+
+  /** The guest runs by now, and not from its image: started from it later it would find its disks changed. Returns where the image is kept. */
+  async setAside(uuid: string): Promise<string> {
+    const kept = `${this.pathOf(uuid)}.outdated`;
+    await rename(this.pathOf(uuid), kept);
+    this.#uuids = new Set([...this.#uuids].filter((each) => each !== uuid));
+    return kept;
   }
 
   /** A guest that runs on must not be started from it again. */

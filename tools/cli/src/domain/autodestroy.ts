@@ -11,6 +11,7 @@ export interface StartOptions {
   readonly paused?: true;
   readonly autodestroy?: true;
   readonly force?: true;
+  readonly forceBoot?: true;
 }
 
 export const autodestroyHelp = 'stay until the guest ends, and destroy it when this command ends first (Ctrl-C)';
@@ -25,8 +26,12 @@ export async function startAndStay(
   done: string,
   start: (wish: StartDomain) => Promise<DomainResource>,
 ): Promise<ExitCode> {
-  const { paused, force } = call.options;
-  const wish = { paused: paused === true, ...(force === undefined ? {} : { force }) };
+  const { paused, force, forceBoot } = call.options;
+  const wish = {
+    paused: paused === true,
+    ...(force === undefined ? {} : { force }),
+    ...(forceBoot === undefined ? {} : { forceBoot }),
+  };
   const say = (domain: DomainResource) => call.print(`Domain '${domain.name}' ${done}\n`, domain);
   if (call.options.autodestroy !== true) {
     say(await start(wish));

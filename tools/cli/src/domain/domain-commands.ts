@@ -7,6 +7,7 @@ import { addAdministering } from './administering.js';
 import { addAsking } from './asking.js';
 import { autodestroyHelp, forceHelp, type StartOptions, startAndStay } from './autodestroy.js';
 import { leafOf, nameOf, readXml } from './domain-leaf.js';
+import { addSaving } from './saving.js';
 import { domainFacts, domainTable, isActive } from './domain-text.js';
 
 const stateNotes = `
@@ -24,6 +25,7 @@ export function addDomainCommands(program: Command, room: Room): void {
   addDefining(domain, room);
   addLooking(domain, room);
   addActing(domain, room);
+  addSaving(domain, room);
   addAsking(domain, room);
   addAdministering(domain, room);
 }
@@ -95,6 +97,7 @@ function addActing(domain: Command, room: Room): void {
     .option('--paused', 'leave the guest paused')
     .option('--autodestroy', autodestroyHelp)
     .option('--force', forceHelp)
+    .option('--force-boot', 'boot it also when it has an image of its own (managedsave), which is removed')
     .addHelpText('after', examples('domain start web', 'domain start web --paused', 'domain start web --autodestroy'));
   acts<StartOptions>(room, start, (call) => startAndStay(call, 'started', (wish) => call.source().start(nameOf(call), wish)));
 

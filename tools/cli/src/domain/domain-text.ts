@@ -37,6 +37,7 @@ export function domainFacts(domain: DomainResource): string {
     ['Job', domain.job === null ? 'none' : `${domain.job.kind}, ${domain.job.phase}, for ${durationText(domain.job.elapsedMs)}`],
     ['Migration', domain.migrationId ?? 'none'],
     ...(domain.display === null ? [] : [['Display', displayText(domain.display)] as const]),
+    ...(domain.managedSave ? [['Managed save', 'yes'] as const] : []),
     ...(domain.autodestroy ? [['Autodestroy', 'yes'] as const] : []),
     ...(domain.tainted.length === 0 ? [] : [['Tainted', domain.tainted.join(', ')] as const]),
     ...domain.labels.map(({ model, label, imageLabel }) => {
