@@ -34,3 +34,25 @@ export const restoreDomain = z
   .strictObject({ path: imagePath, xml: domainXml.optional(), state: runState.optional() })
   .openapi('RestoreDomain');
 export type RestoreDomain = z.input<typeof restoreDomain>;
+
+/** POST /v1/domains/:domain/dump. */
+export const dumpDomain = z
+  .strictObject({
+    id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/).optional(),
+    path: imagePath,
+    /** QEMU's migration stream, or an ELF core of the memory. */
+    kind: z.enum(['migration', 'elf']).default('migration'),
+    /** The guest stands still meanwhile and goes on (`pause`), runs on (`live`), is ended as crashed, or reset. */
+    mode: z.enum(['pause', 'live', 'crash', 'reset']).default('pause'),
+    /** Of a stream; a program that the host does not have is passed over. */
+    format: saveFormat.optional(),
+    bandwidthMibPerSec: bandwidthMibPerSec.optional(),
+  })
+  .refine(({ kind, format, bandwidthMibPerSec: bandwidth }) => kind === 'migration' || (format === undefined && bandwidth === undefined), 'an ELF core is neither compressed nor slowed')
+  .openapi('DumpDomain');
+export type DumpDomain = z.input<typeof dumpDomain>;
+
+export const dumped = z
+  .object({ path: z.string(), kind: z.enum(['migration', 'elf']), format: saveFormat, bytes: z.int() })
+  .openapi('Dumped');
+export type Dumped = z.infer<typeof dumped>;

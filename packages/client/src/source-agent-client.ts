@@ -24,6 +24,9 @@ import {
   domainList,
   domainResource,
   domainXmlDocument,
+  type DumpDomain,
+  type Dumped,
+  dumped,
   type EvidenceReply,
   type EvidenceRequest,
   evidenceReply,
@@ -158,6 +161,10 @@ export class SourceAgentClient extends MigrationClient implements SourceEnd {
 
   managedSave(domain: string, body: ManagedSave & { readonly id?: string } = {}, options: CallOptions = {}): Promise<SavedImage> {
     return this.caller.step({ path: `${domainPath(domain)}/managed-save`, body: withId(body), reply: savedImage, ...options });
+  }
+
+  dump(domain: string, body: DumpDomain, options: CallOptions = {}): Promise<Dumped> {
+    return this.caller.step({ path: `${domainPath(domain)}/dump`, body: withId(body), reply: dumped, ...options });
   }
 
   removeManagedSave(domain: string, options: CallOptions = {}): Promise<void> {

@@ -35,7 +35,7 @@ export interface DomainMigration {
 }
 
 /** A save or a dump that has this domain in hand. */
-export interface FileJob {
+export interface AbortableJob {
   /** Asks that it end without its aim; that it has is told by the job. */
   cancel(by: string): void;
 }
@@ -72,7 +72,7 @@ export class Domain {
   /** The state that the lifecycle events have told of last. */
   #told: StateWithReason = this.#inactive;
   #migration: DomainMigration | null = null;
-  #fileJob: FileJob | null = null;
+  #fileJob: AbortableJob | null = null;
   /** How the guest has brought itself to a stand. A migration that QEMU completes afterwards hides it from QEMU's status. */
   #fallen: 'shutdown' | 'guest-panicked' | null = null;
   /** The migration that had it in hand last and is over; the status document may name it still. */
@@ -251,11 +251,11 @@ export class Domain {
     this.#forgetIfNothing();
   }
 
-  get fileJob(): FileJob | null {
+  get fileJob(): AbortableJob | null {
     return this.#fileJob;
   }
 
-  setFileJob(job: FileJob | null): void {
+  setFileJob(job: AbortableJob | null): void {
     this.#fileJob = job;
   }
 

@@ -1,4 +1,4 @@
-import { domainRef, domainResource, managedSave, restoreDomain, saveDomain, savedImage, z } from '@vmferry/api';
+import { domainRef, domainResource, dumpDomain, dumped, managedSave, restoreDomain, saveDomain, savedImage, z } from '@vmferry/api';
 import type { ErrorCode } from '@vmferry/errors';
 import { answerWithin, defineRoute, type Route, type StepReplies } from '@vmferry/service';
 import type { SourceContext } from '../context.js';
@@ -80,6 +80,24 @@ export function savingRoutes(context: SourceContext, domains: Domains, saving: S
           return saving.managedSave(domain, wish, ctx.principal.name);
         });
         return answerWithin(ctx, saved, `/v1/domains/${domain.uuid}/job`);
+      },
+    }),
+    defineRoute({
+      method: 'post',
+      path: '/v1/domains/:domain/dump',
+      summary: 'Writes the memory of the guest to a file, for whoever looks for a fault in it.',
+      permission: 'operate',
+      params,
+      body: dumpDomain,
+      reply: { status: 200, schema: dumped, orAccepted: true },
+      problems: saveProblems,
+      handler: (ctx) => {
+        const domain = domains.of(ctx.params.domain);
+        const done = once('dump', domain.uuid, ctx.body, async (taken) => {
+          taken();
+          return saving.dump(domain, ctx.body, ctx.principal.name);
+        });
+        return answerWithin(ctx, done, `/v1/domains/${domain.uuid}/job`);
       },
     }),
     defineRoute({

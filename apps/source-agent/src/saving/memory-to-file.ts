@@ -3,7 +3,6 @@ import type { Guest } from '@vmferry/guest';
 import {
   cancelMigration,
   isTerminal,
-  type MigrationStatus,
   migrateToFd,
   migrationStatus,
   prepareForFile,
@@ -12,6 +11,7 @@ import {
 import { closeFd, pipe2 } from '@vmferry/posix';
 import { type Compressor, type SaveFormat, startCompressor } from '@vmferry/save-image';
 import type { SourceContext } from '../context.js';
+import type { FileJob } from './file-job.js';
 
 const descriptorName = 'vmferry-file';
 const pollMs = 100;
@@ -26,7 +26,7 @@ export interface ToFile {
   readonly bandwidthBytesPerSec: number | null;
   /** Aborted with the error that is to be told when the guest is to stay. */
   readonly signal: AbortSignal;
-  onProgress(status: MigrationStatus): void;
+  readonly onProgress: FileJob['report'];
 }
 
 /**
@@ -111,7 +111,10 @@ function followProgress({ clock }: SourceContext, { qmp }: Guest, over: AbortSig
     if (over.aborted) return;
     const status = await migrationStatus(qmp).catch(() => null);
     if (over.aborted) return;
-    if (status !== null) tell(status);
+    if (status?.ram !== undefined) {
+      const { totalBytes, remainingBytes, transferredBytes: processedBytes } = status.ram;
+      tell({ totalBytes, remainingBytes, processedBytes });
+    }
     clock.after(pollMs, look);
   };
   void look();

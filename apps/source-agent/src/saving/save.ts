@@ -1,12 +1,11 @@
 import type { SaveDomain, SavedImage } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { Guest } from '@vmferry/guest';
-import type { MigrationStatus } from '@vmferry/hypervisor';
-import type { AsyncJobHandle, JobEnd } from '@vmferry/jobs';
 import { markComplete, writeHead } from '@vmferry/save-image';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { targetXmlOf } from '../outgoing/begin-request.js';
+import { asFileJob, type FileJob } from './file-job.js';
 import { ImageTarget, isCommitted } from './image-target.js';
 import { goOn } from './go-on.js';
 import { memoryToFile } from './memory-to-file.js';
@@ -24,7 +23,7 @@ export interface SaveWish extends SaveDomain {
  * document says which file it is. Throws `save-failed`, `save-cancelled`, `guest-gone`, `image-path-refused`, and what the job and the definition throw.
  */
 export async function saveDomain(context: SourceContext, domain: Domain, wish: SaveWish, principal: string): Promise<SavedImage> {
-  return asSaveJob(domain, principal, async (job) => {
+  return asFileJob(domain, 'save', principal, async (job) => {
     const guest = domain.activeGuest();
     domain.refuseUndecided();
     if (domain.hasFallen) throw new VmferryError('domain-not-running', `The domain ${domain.name} has just shut down or panicked.`);
@@ -43,36 +42,6 @@ export async function saveDomain(context: SourceContext, domain: Domain, wish: S
   });
 }
 
-interface SaveJob {
-  readonly handle: AsyncJobHandle;
-  /** Aborted with `save-cancelled`. */
-  readonly signal: AbortSignal;
-}
-
-async function asSaveJob<T>(
-  domain: Domain,
-  principal: string,
-  act: (job: SaveJob) => Promise<T>,
-): Promise<T> {
-  const handle = await domain.jobs.beginAsync('save', principal);
-  const cancel = new AbortController();
-  domain.setFileJob({
-    cancel: (by) => cancel.abort(new VmferryError('save-cancelled', `The save of domain ${domain.name} was cancelled by ${by}; the guest goes on.`)),
-  });
-  let end: JobEnd = 'failed';
-  try {
-    const done = await act({ handle, signal: cancel.signal });
-    end = 'completed';
-    return done;
-  } catch (thrown) {
-    if (cancel.signal.aborted) end = 'cancelled';
-    throw thrown;
-  } finally {
-    domain.setFileJob(null);
-    await domain.jobs.endAsync(handle, end);
-  }
-}
-
 interface Parts {
   readonly domain: Domain;
   readonly guest: Guest;
@@ -81,7 +50,7 @@ interface Parts {
 
 async function writeImage(
   context: SourceContext,
-  { domain, guest, target, job }: Parts & { readonly job: SaveJob },
+  { domain, guest, target, job }: Parts & { readonly job: FileJob },
   { xml, wasRunning, state, format = 'raw', bandwidthMibPerSec }: SaveWish & { readonly xml: string; readonly wasRunning: boolean },
 ): Promise<void> {
   const { faults } = context;
@@ -98,7 +67,7 @@ async function writeImage(
     format,
     bandwidthBytesPerSec: bandwidthMibPerSec === undefined ? null : bandwidthMibPerSec * 1_048_576,
     signal: job.signal,
-    onProgress: (status) => report(domain, job.handle, status),
+    onProgress: job.report,
   });
   await faults('V3');
   await markComplete(target.file);
@@ -116,11 +85,4 @@ async function stay(context: SourceContext, { domain, guest, target }: Parts, wa
   await target.discard().catch(also);
   if (guest.alive) await goOn(context, domain, guest, wasRunning).catch(also);
   return error;
-}
-
-function report(domain: Domain, handle: AsyncJobHandle, { ram }: MigrationStatus): void {
-  if (ram === undefined || domain.jobs.active?.id !== handle.id) return;
-  const memory = { totalBytes: ram.totalBytes, remainingBytes: ram.remainingBytes, processedBytes: ram.transferredBytes };
-  const nothing = { totalBytes: 0, processedBytes: 0, remainingBytes: 0 };
-  domain.jobs.report(handle, { type: 'bounded', timeRemainingMs: null, data: memory, memory, file: nothing });
 }

@@ -1,8 +1,9 @@
-import type { ManagedSave, RestoreDomain, SaveDomain, SavedImage } from '@vmferry/api';
+import type { DumpDomain, Dumped, ManagedSave, RestoreDomain, SaveDomain, SavedImage } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import type { Domains } from '../domains/domains.js';
+import { dumpDomain } from './dump.js';
 import { openForRestore, reviveGuest } from './restore.js';
 import { saveDomain } from './save.js';
 
@@ -18,6 +19,10 @@ export class Saving {
 
   save(domain: Domain, wish: SaveDomain, principal: string): Promise<SavedImage> {
     return saveDomain(this.#context, domain, { ...wish, roots: this.#context.imageRoots }, principal);
+  }
+
+  dump(domain: Domain, wish: DumpDomain, principal: string): Promise<Dumped> {
+    return dumpDomain(this.#context, domain, wish, principal);
   }
 
   /** The image belongs to the domain: its next start uses it. Throws `domain-transient` for a domain that would be gone with its guest. */

@@ -39,6 +39,17 @@ export interface DeviceDelArguments {
 
 export type DisplayProtocol = 'vnc' | 'spice';
 
+export interface DumpGuestMemoryArguments {
+  readonly paging: boolean;
+  readonly protocol: string;
+  readonly detach?: boolean;
+  readonly begin?: number;
+  readonly length?: number;
+  readonly format?: DumpGuestMemoryArgumentsFormat;
+}
+
+export type DumpGuestMemoryArgumentsFormat = 'elf' | 'kdump-zlib' | 'kdump-lzo' | 'kdump-snappy' | 'win-dmp';
+
 export interface ExpirePasswordArguments {
   readonly protocol: DisplayProtocol;
   readonly time: string;
@@ -366,6 +377,14 @@ export interface DirtyRateInfo {
 }
 
 export type DirtyRateStatus = 'unstarted' | 'measuring' | 'measured' | (string & {});
+
+export interface DumpQueryResult {
+  readonly status: DumpStatus;
+  readonly completed: number;
+  readonly total: number;
+}
+
+export type DumpStatus = 'none' | 'active' | 'completed' | 'failed' | (string & {});
 
 export interface ImageInfo {
   readonly filename: string;
@@ -721,6 +740,7 @@ export interface Commands {
   closefd: { readonly arguments: ClosefdArguments; readonly returns: Empty };
   cont: { readonly arguments: Empty; readonly returns: Empty };
   device_del: { readonly arguments: DeviceDelArguments; readonly returns: Empty };
+  'dump-guest-memory': { readonly arguments: DumpGuestMemoryArguments; readonly returns: Empty };
   expire_password: { readonly arguments: ExpirePasswordArguments; readonly returns: Empty };
   getfd: { readonly arguments: GetfdArguments; readonly returns: Empty };
   'human-monitor-command': { readonly arguments: HumanMonitorCommandArguments; readonly returns: string };
@@ -739,6 +759,7 @@ export interface Commands {
   'query-chardev': { readonly arguments: Empty; readonly returns: readonly ChardevInfo[] };
   'query-cpus-fast': { readonly arguments: Empty; readonly returns: readonly CpuInfoFast[] };
   'query-dirty-rate': { readonly arguments: Empty; readonly returns: DirtyRateInfo };
+  'query-dump': { readonly arguments: Empty; readonly returns: DumpQueryResult };
   'query-kvm': { readonly arguments: Empty; readonly returns: QueryKvmReturns };
   'query-machines': { readonly arguments: Empty; readonly returns: readonly MachineInfo[] };
   'query-memory-size-summary': { readonly arguments: Empty; readonly returns: MemorySizeSummary };
@@ -773,6 +794,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   closefd: null,
   cont: null,
   device_del: null,
+  'dump-guest-memory': null,
   expire_password: null,
   getfd: null,
   'human-monitor-command': 'str',
@@ -791,6 +813,7 @@ export const commandReturns: Readonly<Record<string, TypeRef | null>> = {
   'query-chardev': ['ChardevInfo'],
   'query-cpus-fast': ['CpuInfoFast'],
   'query-dirty-rate': 'DirtyRateInfo',
+  'query-dump': 'DumpQueryResult',
   'query-kvm': 'QueryKvmReturns',
   'query-machines': ['MachineInfo'],
   'query-memory-size-summary': 'MemorySizeSummary',
@@ -944,6 +967,15 @@ export const commandShapes: Readonly<Record<string, Shape>> = {
     },
   },
   DirtyRateStatus: { t: 'enum' },
+  DumpQueryResult: {
+    t: 'object',
+    members: {
+      status: 'DumpStatus',
+      completed: 'int',
+      total: 'int',
+    },
+  },
+  DumpStatus: { t: 'enum' },
   ImageInfo: {
     t: 'object',
     members: {

@@ -25,6 +25,19 @@ interface DeviceUnplugGuestErrorData {
   readonly path: string;
 }
 
+interface DumpCompletedData {
+  readonly result: DumpQueryResult;
+  readonly error?: string;
+}
+
+interface DumpQueryResult {
+  readonly status: DumpStatus;
+  readonly completed: number;
+  readonly total: number;
+}
+
+type DumpStatus = 'none' | 'active' | 'completed' | 'failed' | (string & {});
+
 interface GuestCrashloadedData {
   readonly action: GuestCrashloadedDataAction;
   readonly info?: GuestCrashloadedDataInfo;
@@ -156,6 +169,7 @@ export interface Events {
   BLOCK_IO_ERROR: BlockIoErrorData;
   DEVICE_DELETED: DeviceDeletedData;
   DEVICE_UNPLUG_GUEST_ERROR: DeviceUnplugGuestErrorData;
+  DUMP_COMPLETED: DumpCompletedData;
   GUEST_CRASHLOADED: GuestCrashloadedData;
   GUEST_PANICKED: GuestPanickedData;
   MEMORY_FAILURE: MemoryFailureData;
@@ -183,6 +197,7 @@ export const eventData: Readonly<Record<string, TypeRef | null>> = {
   BLOCK_IO_ERROR: 'BlockIoErrorData',
   DEVICE_DELETED: 'DeviceDeletedData',
   DEVICE_UNPLUG_GUEST_ERROR: 'DeviceUnplugGuestErrorData',
+  DUMP_COMPLETED: 'DumpCompletedData',
   GUEST_CRASHLOADED: 'GuestCrashloadedData',
   GUEST_PANICKED: 'GuestPanickedData',
   MEMORY_FAILURE: 'MemoryFailureData',
@@ -232,6 +247,22 @@ export const eventShapes: Readonly<Record<string, Shape>> = {
       path: 'str',
     },
   },
+  DumpCompletedData: {
+    t: 'object',
+    members: {
+      result: 'DumpQueryResult',
+      '*error': 'str',
+    },
+  },
+  DumpQueryResult: {
+    t: 'object',
+    members: {
+      status: 'DumpStatus',
+      completed: 'int',
+      total: 'int',
+    },
+  },
+  DumpStatus: { t: 'enum' },
   GuestCrashloadedData: {
     t: 'object',
     members: {

@@ -15,6 +15,13 @@ interface SaveOptions {
   readonly paused?: true;
 }
 
+interface DumpOptions extends Pick<SaveOptions, 'format' | 'bandwidth'> {
+  readonly memoryOnly?: true;
+  readonly live?: true;
+  readonly crash?: true;
+  readonly reset?: true;
+}
+
 const formats = managedSave.shape.format.unwrap().options;
 
 /** virsh's save, restore, managedsave and managedsave-remove. A path is one of the host, and absolute there: one that is not is taken from here. */
@@ -47,6 +54,29 @@ export function addSaving(domain: Command, room: Room): void {
   acts<SaveOptions>(room, managed, async (call) => {
     const saved = await call.source().managedSave(nameOf(call), await wishOf(call));
     call.print(`Domain '${nameOf(call)}' saved to ${sizeOf(saved)}; its next start goes on from there\n`, saved);
+    return undefined;
+  });
+
+  const dump = leafOf(domain, 'dump', 'write the memory of a guest to a file of the host, for whoever looks for a fault in it')
+    .argument('<domain>', 'name or uuid', domainOf)
+    .argument('<file>', 'on the host; nothing may stand there')
+    .option('--memory-only', 'an ELF core of the memory; without it the stream of a migration')
+    .addOption(new Option('--live', 'let the guest run on meanwhile').conflicts(['crash', 'reset']))
+    .addOption(new Option('--crash', 'end the guest afterwards, as crashed').conflicts('reset'))
+    .option('--reset', 'reset the guest afterwards')
+    .addOption(new Option('--format <format>', 'how a stream is compressed (default: raw)').choices(formats))
+    .option('--bandwidth <mib>', 'MiB/s, of a stream', bandwidthOf)
+    .addHelpText('after', examples('domain dump web /var/tmp/web.core --memory-only', 'domain dump web /var/tmp/web.dump --live --format zstd'));
+  acts<DumpOptions>(room, dump, async (call) => {
+    const { memoryOnly, live, crash, reset, format, bandwidth } = call.options;
+    const done = await call.source().dump(nameOf(call), {
+      path: resolve(call.args[1] ?? ''),
+      ...(memoryOnly ? { kind: 'elf' as const } : {}),
+      mode: live ? 'live' : crash ? 'crash' : reset ? 'reset' : 'pause',
+      ...(format === undefined ? {} : { format }),
+      ...(bandwidth === undefined ? {} : { bandwidthMibPerSec: bandwidth }),
+    });
+    call.print(`Domain '${nameOf(call)}' dumped to ${sizeOf(done)}\n`, done);
     return undefined;
   });
 
@@ -83,4 +113,4 @@ async function wishOf({ context, options }: Call<SaveOptions>): Promise<ManagedS
   };
 }
 
-const sizeOf = ({ path, format, bytes }: SavedImage): string => `${path} (${format}, ${bytesText(bytes)})`;
+const sizeOf = ({ path, format, bytes }: Pick<SavedImage, 'path' | 'format' | 'bytes'>): string => `${path} (${format}, ${bytesText(bytes)})`;
