@@ -37,15 +37,12 @@ import { peerToPeer } from './outgoing/peer-to-peer.js';
 import { adoptionRoute } from './routes/domain-routes.js';
 import { checkRoute, migrateRoute, migrationRoutes } from './routes/migration-routes.js';
 import { routesOfDomains } from './routes/routes-of-domains.js';
-import { savingRoutes } from './routes/saving-routes.js';
 import { questionRoutes, stepRoutes } from './routes/step-routes.js';
 import { ManagedImages } from './saving/managed-images.js';
-import { Saving } from './saving/saving.js';
 
 const packageVersion = '0.1.0';
 const askTimeoutMs = 30_000;
 const stepsMax = 2_000;
-const savesMax = 200;
 
 /** Puts the source-agent together and brings it up: the host, the guests that live, the routes, the migrations under way. */
 export async function startSourceAgent(options: AgentOptions, faults: FaultPoints, log: Log): Promise<RunningApp> {
@@ -79,10 +76,7 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     destinationAgent: peers.clients((url, shown) => new DestinationAgentClient(url, { timeoutMs: askTimeoutMs, ...shown })),
     ...incomingOf(host.state, report),
     departures: new Map(),
-    imageRoots: options.imageRoot,
-    managedImages: new ManagedImages(join(options.stateDir, 'save')),
-    retryMs: options.retryMs,
-    sessionTtlSeconds: options.sessionTtlSeconds,
+    ...takenFrom(options),
   };
   const lifecycle = new Lifecycle(context);
   const domains = new Domains(context, lifecycle);
@@ -93,7 +87,6 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     app: 'source-agent',
     routes: [
       ...routesOfDomains(context, domains, lifecycle),
-      ...savingRoutes(context, domains, new Saving(context, domains), new StepReplies({ entriesMax: savesMax })),
       // Before the routes of a migration, whose id it would be.
       checkRoute(context, domains, outgoings),
       ...migrationReadRoutes('outgoing', outgoings),
@@ -115,7 +108,6 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
     ready: () => Promise.resolve({ lock: { ok: host.lock.holds(), detail: host.lock.path } }),
   });
   // Guests and journals are known before the first question can come; what they ask for goes on while questions are answered.
-  await context.managedImages.load();
   await domains.load();
   await outgoings.load();
   const { url } = await service.listen(parseListenAddress(options.listen));
@@ -128,6 +120,10 @@ export async function startSourceAgent(options: AgentOptions, faults: FaultPoint
 function closed(host: OpenHost, domains: Domains): Promise<void> {
   domains.close();
   return host.close();
+}
+
+function takenFrom({ imageRoot, stateDir, retryMs, sessionTtlSeconds }: AgentOptions) {
+  return { imageRoots: imageRoot, managedImages: new ManagedImages(join(stateDir, 'save')), retryMs, sessionTtlSeconds };
 }
 
 type Report = ConstructorParameters<typeof DocumentStore>[0]['report'];

@@ -91,7 +91,7 @@ export function agentCommand(name: string, description: string): Command {
     .addOption(
       option('--qemu-user <uid:gid>', 'whom QEMU runs as when the agent is root').default(isRoot ? qemuUserDefault : undefined),
     )
-    .addOption(option('--image-root <dir...>', 'folders below which disks may lie').default(['/']))
+    .addOption(option('--image-root <dir...>', 'folders below which disks and the files of save images may lie').default(['/']))
     .addOption(
       option('--security-driver <drivers>', 'who labels QEMU and its files; one, or dac and one beside it')
         .choices([...securityDrivers])

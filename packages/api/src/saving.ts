@@ -23,7 +23,15 @@ export const managedSave = z
 export type ManagedSave = z.input<typeof managedSave>;
 
 /** POST /v1/domains/:domain/save. Repeated with the same id and body it joins the save under way, or has its answer again. */
-export const saveDomain = managedSave.extend({ id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/).optional(), path: imagePath }).openapi('SaveDomain');
+export const saveDomain = managedSave
+  .extend({
+    id: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,64}$/)
+      .optional(),
+    path: imagePath,
+  })
+  .openapi('SaveDomain');
 export type SaveDomain = z.input<typeof saveDomain>;
 
 export const savedImage = z.object({ path: z.string(), format: saveFormat, bytes: z.int() }).openapi('SavedImage');
@@ -38,7 +46,10 @@ export type RestoreDomain = z.input<typeof restoreDomain>;
 /** POST /v1/domains/:domain/dump. */
 export const dumpDomain = z
   .strictObject({
-    id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/).optional(),
+    id: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,64}$/)
+      .optional(),
     path: imagePath,
     /** QEMU's migration stream, or an ELF core of the memory. */
     kind: z.enum(['migration', 'elf']).default('migration'),
@@ -48,7 +59,11 @@ export const dumpDomain = z
     format: saveFormat.optional(),
     bandwidthMibPerSec: bandwidthMibPerSec.optional(),
   })
-  .refine(({ kind, format, bandwidthMibPerSec: bandwidth }) => kind === 'migration' || (format === undefined && bandwidth === undefined), 'an ELF core is neither compressed nor slowed')
+  .refine(
+    ({ kind, format, bandwidthMibPerSec: bandwidth }) =>
+      kind === 'migration' || (format === undefined && bandwidth === undefined),
+    'an ELF core is neither compressed nor slowed',
+  )
   .openapi('DumpDomain');
 export type DumpDomain = z.input<typeof dumpDomain>;
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type AdoptionReply,
   type AdoptionRequest,
@@ -20,12 +21,12 @@ import {
   type DomainList,
   type DomainResource,
   type DomainXmlDocument,
+  type DumpDomain,
+  type Dumped,
   domainJob,
   domainList,
   domainResource,
   domainXmlDocument,
-  type DumpDomain,
-  type Dumped,
   dumped,
   type EvidenceReply,
   type EvidenceRequest,
@@ -33,12 +34,12 @@ import {
   type ForceComplete,
   type LeaseResource,
   leaseResource,
+  type ManagedSave,
   type MemoryStats,
   type MigrationCheck,
   type MigrationParameters,
   type MigrationResource,
   type MonitorCommand,
-  type ManagedSave,
   type MonitorReply,
   memoryStats,
   migrationCheck,
@@ -59,7 +60,6 @@ import {
   type StartDomain,
   savedImage,
 } from '@vmferry/api';
-import { randomUUID } from 'node:crypto';
 import { nothing, segment } from './app-client.js';
 import type { CallOptions } from './caller.js';
 import type { SourceEnd } from './managed/index.js';

@@ -22,14 +22,17 @@ async function run(format: CompressedFormat, compress: boolean, from: string, to
 const file = (name: string) => join(folder, name);
 
 describe('S52: the program of a compression', () => {
-  it.each(['gzip', 'bzip2', 'xz', 'lzop', 'zstd'] as const)('S52: %s takes from one descriptor and gives to another, both ways', async (format) => {
-    writeFileSync(file('in'), text);
-    await run(format, true, file('in'), file('small'));
-    expect(readFileSync(file('small')).length).toBeLessThan(text.length / 4);
-    expect(execFileSync(format, ['-dc'], { input: readFileSync(file('small')), encoding: 'utf8' })).toBe(text);
-    await run(format, false, file('small'), file('out'));
-    expect(readFileSync(file('out'), 'utf8')).toBe(text);
-  });
+  it.each(['gzip', 'bzip2', 'xz', 'lzop', 'zstd'] as const)(
+    'S52: %s takes from one descriptor and gives to another, both ways',
+    async (format) => {
+      writeFileSync(file('in'), text);
+      await run(format, true, file('in'), file('small'));
+      expect(readFileSync(file('small')).length).toBeLessThan(text.length / 4);
+      expect(execFileSync(format, ['-dc'], { input: readFileSync(file('small')), encoding: 'utf8' })).toBe(text);
+      await run(format, false, file('small'), file('out'));
+      expect(readFileSync(file('out'), 'utf8')).toBe(text);
+    },
+  );
 
   it('S52: is no shell: what a path has in it is no command', async () => {
     const odd = file('a; touch $(echo pwned) `echo x` && exit 0 #');

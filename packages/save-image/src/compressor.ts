@@ -34,7 +34,10 @@ export async function startCompressor(
   const done = ended(child, format, said);
   done.catch(() => undefined);
   await once(child, 'spawn').catch((cause: unknown) => {
-    throw new VmferryError('hypervisor-unsupported', `This host has no ${format}: install it, or choose another compression.`, { cause, data: { format } });
+    throw new VmferryError('hypervisor-unsupported', `This host has no ${format}: install it, or choose another compression.`, {
+      cause,
+      data: { format },
+    });
   });
   return { pid: child.pid ?? 0, done, kill: () => void child.kill('SIGKILL') };
 }

@@ -12,7 +12,7 @@ const alignment = 4_096;
 /** Room for a definition that is edited in place later. */
 const paddingBytesMin = 1_024;
 /** As for any definition (threats, row 1), and its padding. */
-export const definitionBytesMax = 1_048_576;
+const definitionBytesMax = 1_048_576;
 const dataBytesMax = definitionBytesMax + paddingBytesMin + 2 * alignment;
 
 const magics = { complete: 'LibvirtQemudSave', partial: 'LibvirtQemudPart' } as const;
@@ -40,7 +40,10 @@ export interface SaveHeader extends Omit<SaveHead, 'xml'> {
 export function encodeHead({ xml, wasRunning, format }: SaveHead): Buffer {
   const text = Buffer.from(`${xml}\0`, 'utf8');
   if (text.length - 1 > definitionBytesMax) {
-    throw new VmferryError('xml-too-large', `The definition has ${text.length - 1} bytes, and ${definitionBytesMax} are the most that an image takes.`);
+    throw new VmferryError(
+      'xml-too-large',
+      `The definition has ${text.length - 1} bytes, and ${definitionBytesMax} are the most that an image takes.`,
+    );
   }
   const bytes = Math.ceil((headerBytes + text.length + paddingBytesMin) / alignment) * alignment;
   const head = Buffer.alloc(bytes);
@@ -57,7 +60,8 @@ export function encodeHead({ xml, wasRunning, format }: SaveHead): Buffer {
  * of no length or beyond all bounds; `save-image-incomplete`: whoever wrote it did not come to its end.
  */
 export function decodeHeader(bytes: Buffer, path: string): SaveHeader {
-  const refuse = (why: string) => new VmferryError('save-image-invalid', `${path} cannot be restored: ${why}.`, { data: { path } });
+  const refuse = (why: string) =>
+    new VmferryError('save-image-invalid', `${path} cannot be restored: ${why}.`, { data: { path } });
   if (bytes.length < headerBytes) throw refuse('it is shorter than the header of a save image');
   const magic = bytes.toString('latin1', 0, magicBytes);
   if (magic === magics.partial) {
@@ -69,7 +73,8 @@ export function decodeHeader(bytes: Buffer, path: string): SaveHeader {
   const word = (index: number) => bytes[byteOrder === 'LE' ? 'readUInt32LE' : 'readUInt32BE'](magicBytes + 4 * index);
   if (word(0) > version || word(0) === 0) throw refuse(`image version is not supported (${word(0)} > ${version})`);
   const [dataBytes, number] = [word(1), word(3)];
-  if (dataBytes === 0 || dataBytes > dataBytesMax) throw refuse(`invalid XML length: ${dataBytes}, and at most ${dataBytesMax} are taken`);
+  if (dataBytes === 0 || dataBytes > dataBytesMax)
+    throw refuse(`invalid XML length: ${dataBytes}, and at most ${dataBytesMax} are taken`);
   const format = formatOf(number);
   if (format === null) throw refuse(`compression ${number} is not known`);
   const cookieOffset = word(4);

@@ -5,10 +5,10 @@ import { caveatOf, disposeHoldings, type ForeignQemu, findGuest, removeUnstarted
 import type { DomainStatus } from '@vmferry/host-state';
 import { keyName } from '@vmferry/migration';
 import type { SourceContext } from '../context.js';
-import { ownConfig, refuseArriving } from './arriving.js';
-import { Domain, type DomainMigration } from './domain.js';
 import { recoverFile } from '../saving/go-on.js';
 import { discardPartial, isCommitted } from '../saving/image-target.js';
+import { ownConfig, refuseArriving } from './arriving.js';
+import { Domain, type DomainMigration } from './domain.js';
 import { LeaseGuard } from './lease-guard.js';
 import type { Lifecycle, StartWish } from './lifecycle.js';
 
@@ -36,7 +36,8 @@ export class Domains {
 
   /** Reads what is on disk after a start: the configurations, and the guests that this agent owns and that still live. */
   async load(): Promise<void> {
-    const { arrivals, configs } = this.#context;
+    const { arrivals, configs, managedImages } = this.#context;
+    await managedImages.load();
     const arriving = new Map((await arrivals.list()).map(({ name, value }) => [name, value]));
     for (const { name: uuid, value } of await configs.list()) {
       const config = await ownConfig(this.#context, value, arriving.get(uuid));
@@ -308,7 +309,10 @@ export class Domains {
   }
 
   /** Why a QEMU is gone that nobody saw end: what its migration had journalled to do with it, else it has crashed. */
-  async #endOf({ migration, file }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed' | 'saved' | 'failed' | 'undecided'> {
+  async #endOf({
+    migration,
+    file,
+  }: DomainStatus): Promise<'migrated' | 'destroyed' | 'crashed' | 'saved' | 'failed' | 'undecided'> {
     if (file?.t === 'restoring') return 'failed';
     if (file?.t === 'saving') {
       if (await isCommitted(file)) return 'saved';

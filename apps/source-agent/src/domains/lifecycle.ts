@@ -12,10 +12,10 @@ import {
   startGuest,
 } from '@vmferry/guest';
 import type { SourceContext } from '../context.js';
+import { startFromManaged } from '../saving/start-from-managed.js';
 import { refuseIncoming } from './arriving.js';
 import { Autodestroy } from './autodestroy.js';
 import { refuseElsewhere } from './departures.js';
-import { startFromManaged } from '../saving/saving.js';
 import type { Domain } from './domain.js';
 
 export interface StartWish {

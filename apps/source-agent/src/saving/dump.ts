@@ -1,12 +1,12 @@
 import type { DumpDomain, Dumped } from '@vmferry/api';
 import { VmferryError } from '@vmferry/errors';
 import type { Guest } from '@vmferry/guest';
+import type { SaveFormat } from '@vmferry/save-image';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { asFileJob, type FileJob } from './file-job.js';
 import { ImageTarget } from './image-target.js';
 import { memoryToFile } from './memory-to-file.js';
-import type { SaveFormat } from '@vmferry/save-image';
 
 const descriptorName = 'vmferry-dump';
 
@@ -95,7 +95,10 @@ async function elfTo(context: SourceContext, guest: Guest, target: ImageTarget, 
     await qmp.execute('dump-guest-memory', { paging: false, protocol: `fd:${handed.name}`, detach: true });
     const { result, error } = (await ended).data;
     if (result.status === 'completed') return 'raw';
-    throw new VmferryError('save-failed', `QEMU could not dump the memory of ${guest.definition.name}: ${error ?? result.status}.`);
+    throw new VmferryError(
+      'save-failed',
+      `QEMU could not dump the memory of ${guest.definition.name}: ${error ?? result.status}.`,
+    );
   } finally {
     over.abort();
     if (!qmp.closed)

@@ -7,7 +7,11 @@ export interface FileJob {
   /** Aborted with `save-cancelled`. */
   readonly signal: AbortSignal;
   /** How much of the guest's memory is in the file. */
-  report(bytes: { readonly totalBytes: number; readonly remainingBytes: number; readonly processedBytes: number }): void;
+  readonly report: (bytes: {
+    readonly totalBytes: number;
+    readonly remainingBytes: number;
+    readonly processedBytes: number;
+  }) => void;
 }
 
 const nothing = { totalBytes: 0, processedBytes: 0, remainingBytes: 0 };

@@ -35,7 +35,11 @@ export class ImageTarget {
    * Only its owner reads it: a guest's memory has its secrets. Throws `image-path-refused`: the path is not absolute, lies below none of `roots`, its folder is not
    * there or cannot be written, or something stands there that is neither an image nor an empty file.
    */
-  static async create(wanted: string, roots: readonly string[], replaces: (begin: string) => boolean = isImage): Promise<ImageTarget> {
+  static async create(
+    wanted: string,
+    roots: readonly string[],
+    replaces: (begin: string) => boolean = isImage,
+  ): Promise<ImageTarget> {
     const path = await resolved(wanted, roots);
     await refuseOther(path, replaces);
     const partial = `${path}${suffix}`;
@@ -78,7 +82,10 @@ export async function discardPartial({ path, dev, ino }: TargetIdentity): Promis
 }
 
 /** Opens an image to be read. Throws `image-path-refused`. */
-export async function openImage(wanted: string, roots: readonly string[]): Promise<{ readonly path: string; readonly file: FileHandle }> {
+export async function openImage(
+  wanted: string,
+  roots: readonly string[],
+): Promise<{ readonly path: string; readonly file: FileHandle }> {
   const path = await resolved(wanted, roots);
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((cause: unknown) => {
     throw refused(path, `it cannot be opened (${messageOf(cause)})`, cause);
@@ -96,7 +103,9 @@ async function resolved(path: string, roots: readonly string[]): Promise<string>
   const folder = await realpath(dirname(path)).catch((cause: unknown) => {
     throw refused(path, `its folder is not there (${messageOf(cause)})`, cause);
   });
-  const isBelow = await Promise.all(roots.map(async (root) => !relative(await realpath(root).catch(() => root), folder).startsWith('..')));
+  const isBelow = await Promise.all(
+    roots.map(async (root) => !relative(await realpath(root).catch(() => root), folder).startsWith('..')),
+  );
   if (!isBelow.includes(true)) throw refused(path, `it lies below none of ${roots.join(', ')}`);
   return join(folder, basename(path));
 }
@@ -138,7 +147,10 @@ function numbersOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint })
 
 function refused(path: string, why: string, cause?: unknown): VmferryError {
   const shown = JSON.stringify(path.slice(0, 300));
-  return new VmferryError('image-path-refused', `${shown} cannot be the file of an image: ${why}.`, { cause, data: { path: path.slice(0, 300) } });
+  return new VmferryError('image-path-refused', `${shown} cannot be the file of an image: ${why}.`, {
+    cause,
+    data: { path: path.slice(0, 300) },
+  });
 }
 
 function messageOf(thrown: unknown): string {

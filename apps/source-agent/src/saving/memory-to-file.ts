@@ -88,7 +88,9 @@ async function streamTo(
 ): Promise<void> {
   const { qmp } = guest;
   const over = new AbortController();
-  const ended = qmp.waitFor('MIGRATION', ({ data }) => isTerminal(data.status), { signal: AbortSignal.any([signal, over.signal]) });
+  const ended = qmp.waitFor('MIGRATION', ({ data }) => isTerminal(data.status), {
+    signal: AbortSignal.any([signal, over.signal]),
+  });
   ended.catch(() => undefined);
   try {
     await migrateToFd(qmp, guest.handed({ fd }, descriptorName)).finally(given);
@@ -96,7 +98,8 @@ async function streamTo(
     await ended;
   } catch (thrown) {
     // Its terminal status is waited for: until then QEMU writes to the file.
-    if (!qmp.closed) await cancelMigration(qmp).catch((error: unknown) => context.log.warn('the save could not be cancelled', { error }));
+    if (!qmp.closed)
+      await cancelMigration(qmp).catch((error: unknown) => context.log.warn('the save could not be cancelled', { error }));
     throw signal.aborted ? signal.reason : thrown;
   } finally {
     over.abort();
@@ -115,7 +118,7 @@ function followProgress({ clock }: SourceContext, { qmp }: Guest, over: AbortSig
       const { totalBytes, remainingBytes, transferredBytes: processedBytes } = status.ram;
       tell({ totalBytes, remainingBytes, processedBytes });
     }
-    clock.after(pollMs, look);
+    clock.after(pollMs, () => void look());
   };
   void look();
 }

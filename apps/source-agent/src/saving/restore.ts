@@ -109,7 +109,12 @@ async function run(context: SourceContext, domain: Domain, running: boolean): Pr
 }
 
 /** What of it only one host decides, the ports of its display and what its interfaces are connected to, is decided here anew. */
-async function startIncoming({ guestHost }: SourceContext, domain: Domain, definition: DomainDefinition, path: string): Promise<Guest> {
+async function startIncoming(
+  { guestHost }: SourceContext,
+  domain: Domain,
+  definition: DomainDefinition,
+  path: string,
+): Promise<Guest> {
   const placed = await guestHost.displays.place(unplaceDisplay(withoutConnections(definition)));
   try {
     const guest = await startGuest(guestHost, {
@@ -132,10 +137,12 @@ async function load(guest: Guest, { path, file, image }: OpenImage): Promise<voi
   await prepareForFile(guest.qmp);
   if (image.format === 'raw') return readFrom(guest, file.fd, path);
   const pipe = pipe2();
-  const compressor = await startCompressor(image.format, { compress: false, stdin: file.fd, stdout: pipe.write }).catch((thrown: unknown) => {
-    closeFd(pipe.read);
-    throw thrown;
-  }).finally(() => closeFd(pipe.write));
+  const compressor = await startCompressor(image.format, { compress: false, stdin: file.fd, stdout: pipe.write })
+    .catch((thrown: unknown) => {
+      closeFd(pipe.read);
+      throw thrown;
+    })
+    .finally(() => closeFd(pipe.write));
   try {
     await readFrom(guest, pipe.read, path, () => closeFd(pipe.read));
   } catch (thrown) {

@@ -6,8 +6,8 @@ import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
 import { targetXmlOf } from '../outgoing/begin-request.js';
 import { asFileJob, type FileJob } from './file-job.js';
-import { ImageTarget, isCommitted } from './image-target.js';
 import { goOn } from './go-on.js';
+import { ImageTarget, isCommitted } from './image-target.js';
 import { memoryToFile } from './memory-to-file.js';
 
 /** What a save writes, and how. */
@@ -26,7 +26,8 @@ export async function saveDomain(context: SourceContext, domain: Domain, wish: S
   return asFileJob(domain, 'save', principal, async (job) => {
     const guest = domain.activeGuest();
     domain.refuseUndecided();
-    if (domain.hasFallen) throw new VmferryError('domain-not-running', `The domain ${domain.name} has just shut down or panicked.`);
+    if (domain.hasFallen)
+      throw new VmferryError('domain-not-running', `The domain ${domain.name} has just shut down or panicked.`);
     const xml = targetXmlOf(domain, wish.xml);
     const target = await ImageTarget.create(wish.path, wish.roots);
     const wasRunning = domain.state.state === 'running';
@@ -51,7 +52,13 @@ interface Parts {
 async function writeImage(
   context: SourceContext,
   { domain, guest, target, job }: Parts & { readonly job: FileJob },
-  { xml, wasRunning, state, format = 'raw', bandwidthMibPerSec }: SaveWish & { readonly xml: string; readonly wasRunning: boolean },
+  {
+    xml,
+    wasRunning,
+    state,
+    format = 'raw',
+    bandwidthMibPerSec,
+  }: SaveWish & { readonly xml: string; readonly wasRunning: boolean },
 ): Promise<void> {
   const { faults } = context;
   await guest.update({ file: { t: 'saving', ...target.identity, wasRunning } });
@@ -78,7 +85,12 @@ async function writeImage(
 }
 
 /** The guest goes on where it is, and nothing of the save is left. What fails of that too is kept beside the first error. */
-async function stay(context: SourceContext, { domain, guest, target }: Parts, wasRunning: boolean, error: VmferryError): Promise<VmferryError> {
+async function stay(
+  context: SourceContext,
+  { domain, guest, target }: Parts,
+  wasRunning: boolean,
+  error: VmferryError,
+): Promise<VmferryError> {
   const also = (later: unknown) => error.suppress(later, context.clock.wall());
   // An image that has taken its place and could not be made durable there: of a guest that goes on it would be a second copy.
   if (await isCommitted(target.identity).catch(() => false)) await target.revoke().catch(also);

@@ -29,7 +29,10 @@ export class Saving {
   async managedSave(domain: Domain, wish: ManagedSave, principal: string): Promise<SavedImage> {
     const { managedImages } = this.#context;
     if (domain.config === null)
-      throw new VmferryError('invalid-argument', `The domain ${domain.name} is transient: nobody could start it again. Save it to a file of yours.`);
+      throw new VmferryError(
+        'invalid-argument',
+        `The domain ${domain.name} is transient: nobody could start it again. Save it to a file of yours.`,
+      );
     const wished = { ...wish, path: managedImages.pathOf(domain.uuid), roots: [managedImages.dir] };
     const saved = await saveDomain(this.#context, domain, wished, principal);
     managedImages.note(domain.uuid);
@@ -49,20 +52,11 @@ export class Saving {
   async restore(wish: RestoreDomain, principal: string): Promise<Domain> {
     const open = await openForRestore(wish, this.#context.imageRoots);
     try {
-      return await this.#domains.revive(open.definition, principal, (domain) => reviveGuest(this.#context, domain, open, async () => undefined));
+      return await this.#domains.revive(open.definition, principal, (domain) =>
+        reviveGuest(this.#context, domain, open, async () => undefined),
+      );
     } finally {
       await open.file.close();
     }
-  }
-}
-
-/** A start from the image that the domain has. It is gone before the guest runs: from then on it would be a second copy. */
-export async function startFromManaged(context: SourceContext, domain: Domain, paused: boolean): Promise<void> {
-  const { managedImages } = context;
-  const open = await openForRestore({ path: managedImages.pathOf(domain.uuid), ...(paused ? { state: 'paused' } : {}) }, [managedImages.dir]);
-  try {
-    await reviveGuest(context, domain, open, () => managedImages.remove(domain.uuid));
-  } finally {
-    await open.file.close();
   }
 }

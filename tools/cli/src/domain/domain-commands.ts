@@ -7,8 +7,8 @@ import { addAdministering } from './administering.js';
 import { addAsking } from './asking.js';
 import { autodestroyHelp, forceHelp, type StartOptions, startAndStay } from './autodestroy.js';
 import { leafOf, nameOf, readXml } from './domain-leaf.js';
-import { addSaving } from './saving.js';
 import { domainFacts, domainTable, isActive } from './domain-text.js';
+import { addSaving } from './saving.js';
 
 const stateNotes = `
 Behind the state stands what is to be known of the domain: transient (its definition goes when it stops), a

@@ -29,7 +29,10 @@ export function addSaving(domain: Command, room: Room): void {
   const save = saveOptions(leafOf(domain, 'save', 'save a guest to a file of the host and end it there'))
     .argument('<domain>', 'name or uuid', domainOf)
     .argument('<file>', 'on the host; what it had is replaced once the image is whole, and only another image is')
-    .addHelpText('after', examples('domain save web /var/tmp/web.save', 'domain save web /var/tmp/web.save --format zstd --bandwidth 200'));
+    .addHelpText(
+      'after',
+      examples('domain save web /var/tmp/web.save', 'domain save web /var/tmp/web.save --format zstd --bandwidth 200'),
+    );
   acts<SaveOptions>(room, save, async (call) => {
     const saved = await call.source().save(nameOf(call), { path: resolve(call.args[1] ?? ''), ...(await wishOf(call)) });
     call.print(`Domain '${nameOf(call)}' saved to ${sizeOf(saved)}\n`, saved);
@@ -66,7 +69,10 @@ export function addSaving(domain: Command, room: Room): void {
     .option('--reset', 'reset the guest afterwards')
     .addOption(new Option('--format <format>', 'how a stream is compressed (default: raw)').choices(formats))
     .option('--bandwidth <mib>', 'MiB/s, of a stream', bandwidthOf)
-    .addHelpText('after', examples('domain dump web /var/tmp/web.core --memory-only', 'domain dump web /var/tmp/web.dump --live --format zstd'));
+    .addHelpText(
+      'after',
+      examples('domain dump web /var/tmp/web.core --memory-only', 'domain dump web /var/tmp/web.dump --live --format zstd'),
+    );
   acts<DumpOptions>(room, dump, async (call) => {
     const { memoryOnly, live, crash, reset, format, bandwidth } = call.options;
     const done = await call.source().dump(nameOf(call), {
@@ -113,4 +119,5 @@ async function wishOf({ context, options }: Call<SaveOptions>): Promise<ManagedS
   };
 }
 
-const sizeOf = ({ path, format, bytes }: Pick<SavedImage, 'path' | 'format' | 'bytes'>): string => `${path} (${format}, ${bytesText(bytes)})`;
+const sizeOf = ({ path, format, bytes }: Pick<SavedImage, 'path' | 'format' | 'bytes'>): string =>
+  `${path} (${format}, ${bytesText(bytes)})`;

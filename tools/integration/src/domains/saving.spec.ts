@@ -75,7 +75,9 @@ describe('save and restore', () => {
       await client(world).save(world.name, { path });
       await expect(client(world).restore({ path, xml: other })).rejects.toMatchObject({ code: 'abi-mismatch' });
       expect(await stateOf(world)).toEqual(['shutoff/saved', null, 'inactive']);
-      const changed = xml.replace('</domain>', '<on_reboot>destroy</on_reboot></domain>').replace(/<on_reboot>restart<\/on_reboot>/, '');
+      const changed = xml
+        .replace('</domain>', '<on_reboot>destroy</on_reboot></domain>')
+        .replace(/<on_reboot>restart<\/on_reboot>/, '');
       await client(world).restore({ path, xml: changed });
       expect((await client(world).domainXml(world.name)).xml).toContain('<on_reboot>destroy</on_reboot>');
       await expectRuns(world, 'restored');
@@ -123,7 +125,10 @@ describe('a dump', () => {
   it('as an ELF core: the memory of the guest is in it, and nothing else of QEMU', () =>
     inWorld(async (world) => {
       const path = imageOf(world, 'image-core');
-      expect(await client(world).dump(world.name, { path, kind: 'elf' })).toMatchObject({ kind: 'elf', bytes: statSync(path).size });
+      expect(await client(world).dump(world.name, { path, kind: 'elf' })).toMatchObject({
+        kind: 'elf',
+        bytes: statSync(path).size,
+      });
       const core = readFileSync(path);
       expect(core.subarray(0, 4)).toEqual(Buffer.from('\x7fELF', 'latin1'));
       // e_type of a core.
@@ -154,10 +159,13 @@ describe('where an image may be', () => {
     ['in no folder', (world) => join(world.folder, 'g', 'nowhere', 'image')],
     ['where a folder is', (world) => join(world.folder, 'g')],
     ['where a disk is', (world) => world.diskPath],
-    ['behind a link', (world) => {
-      symlinkSync('/etc/hostname', imageOf(world, 'image-link'));
-      return imageOf(world, 'image-link');
-    }],
+    [
+      'behind a link',
+      (world) => {
+        symlinkSync('/etc/hostname', imageOf(world, 'image-link'));
+        return imageOf(world, 'image-link');
+      },
+    ],
   ])('not %s: nothing is written, and the guest never stopped', (_what, pathOf) =>
     inWorld(async (world) => {
       const path = pathOf(world);
@@ -170,23 +178,28 @@ describe('where an image may be', () => {
 });
 
 describe('a save that comes to nothing', () => {
-  it.each(['raw', 'gzip'] as const)('S38, S54: %s: is cancelled: the guest goes on, no file stays, and QEMU has its old limit again', (format) =>
-    inWorld(async (world) => {
-      const limit = async () =>
-        (await client(world).monitorCommand(world.name, { execute: 'query-migrate-parameters' })).return as Record<string, unknown>;
-      const { 'max-bandwidth': before } = await limit();
-      const [marks, path] = [await marksOf(world), imageOf(world, 'image-cancelled')];
-      const saving = client(world).save(world.name, { path, format, ...slow });
-      saving.catch(() => undefined);
-      await untilSaving(world);
-      await client(world).abortJob(world.name);
-      await expect(saving).rejects.toMatchObject({ code: 'save-cancelled' });
-      expect((await client(world).job(world.name)).last).toMatchObject({ kind: 'save', type: 'cancelled' });
-      expect(imagesIn(world).filter((name) => name.includes('cancelled'))).toEqual([]);
-      await expectRuns(world, 'save canceled');
-      expect((await limit())['max-bandwidth']).toBe(before);
-      await expectTold(world, marks, new Map([[world.here, ['suspended/paused', 'resumed/unpaused']]]));
-    }),
+  it.each(['raw', 'gzip'] as const)(
+    'S38, S54: %s: is cancelled: the guest goes on, no file stays, and QEMU has its old limit again',
+    (format) =>
+      inWorld(async (world) => {
+        const limit = async () =>
+          (await client(world).monitorCommand(world.name, { execute: 'query-migrate-parameters' })).return as Record<
+            string,
+            unknown
+          >;
+        const { 'max-bandwidth': before } = await limit();
+        const [marks, path] = [await marksOf(world), imageOf(world, 'image-cancelled')];
+        const saving = client(world).save(world.name, { path, format, ...slow });
+        saving.catch(() => undefined);
+        await untilSaving(world);
+        await client(world).abortJob(world.name);
+        await expect(saving).rejects.toMatchObject({ code: 'save-cancelled' });
+        expect((await client(world).job(world.name)).last).toMatchObject({ kind: 'save', type: 'cancelled' });
+        expect(imagesIn(world).filter((name) => name.includes('cancelled'))).toEqual([]);
+        await expectRuns(world, 'save canceled');
+        expect((await limit())['max-bandwidth']).toBe(before);
+        await expectTold(world, marks, new Map([[world.here, ['suspended/paused', 'resumed/unpaused']]]));
+      }),
   );
 
   it('S52: its program is killed: that is what is told, and the guest goes on', () =>
@@ -194,9 +207,14 @@ describe('a save that comes to nothing', () => {
       const saving = client(world).save(world.name, { path: imageOf(world, 'image-killed'), format: 'gzip', ...slow });
       saving.catch(() => undefined);
       await untilSaving(world);
-      const [gzip] = execFileSync('pgrep', ['-P', String(world.here.source.pid), '-x', 'gzip'], { encoding: 'utf8' }).trim().split('\n');
+      const [gzip] = execFileSync('pgrep', ['-P', String(world.here.source.pid), '-x', 'gzip'], { encoding: 'utf8' })
+        .trim()
+        .split('\n');
       process.kill(Number(gzip), 'SIGKILL');
-      await expect(saving).rejects.toMatchObject({ code: 'save-failed', message: expect.stringMatching(/gzip ended by SIGKILL/) });
+      await expect(saving).rejects.toMatchObject({
+        code: 'save-failed',
+        message: expect.stringMatching(/gzip ended by SIGKILL/),
+      });
       await expectRuns(world, 'save canceled');
     }));
 
@@ -283,7 +301,11 @@ describe('a restore that comes to nothing', () => {
   it.each<[string, (good: Buffer) => Buffer, string]>([
     ['zeros', (good) => Buffer.alloc(good.length), 'save-image-invalid'],
     ['a definition of 2 GiB', (good) => withWord(good, 1, 2 ** 31), 'save-image-invalid'],
-    ['an image that was not ended', (good) => Buffer.concat([Buffer.from('LibvirtQemudPart'), good.subarray(16)]), 'save-image-incomplete'],
+    [
+      'an image that was not ended',
+      (good) => Buffer.concat([Buffer.from('LibvirtQemudPart'), good.subarray(16)]),
+      'save-image-incomplete',
+    ],
     ['a stream that was cut off', (good) => good.subarray(0, good.length - 60_000), 'save-image-invalid'],
     ['a stream of zeros', (good) => Buffer.concat([good.subarray(0, 8_192), Buffer.alloc(good.length)]), 'save-image-invalid'],
     ['entities', (good) => withXml(good, (xml) => `<!DOCTYPE x [<!ENTITY a "b">]>${xml}`), 'xml-forbidden'],
@@ -325,7 +347,10 @@ describe.runIf(canMount)('a file system that is full', () => {
       const folder = join(world.diskPath, '..');
       await world.smallDisk?.fill();
       const saving = client(world).save(world.name, { path: join(folder, 'image'), format });
-      await expect(saving).rejects.toMatchObject({ code: 'save-failed', message: expect.stringMatching(/No space left on device/) });
+      await expect(saving).rejects.toMatchObject({
+        code: 'save-failed',
+        message: expect.stringMatching(/No space left on device/),
+      });
       expect(readdirSync(folder).filter((name) => name.startsWith('image'))).toEqual([]);
       await world.smallDisk?.free();
       await expectRuns(world, 'save canceled');
