@@ -86,7 +86,7 @@ function deviceOptions(definition: DomainDefinition, { serialOverrides = {}, spi
   const graphics = devices.filter((device) => device.t === 'graphics');
   if (graphics.length > 1) throw unsupported('More than one <graphics>', 'one is shown to one client; keep one');
   return [
-    ...devices.filter((device) => device.t === 'controller').flatMap((controller) => controllerOptions(controller, definition)),
+    ...controllersOf(definition).flatMap((controller) => controllerOptions(controller, definition)),
     ...devices.filter((device) => device.t === 'disk').flatMap((disk) => diskOptions(disk, boot.get(disk), definition)),
     ...devices
       .filter((device) => device.t === 'interface')
@@ -104,4 +104,11 @@ function deviceOptions(definition: DomainDefinition, { serialOverrides = {}, spi
     ...devices.filter((device) => device.t === 'memballoon').flatMap((balloon) => memballoonOptions(balloon, definition)),
     ...devices.filter((device) => device.t === 'rng').flatMap((rng, index) => rngOptions(rng, index, definition)),
   ];
+}
+
+/** Those that others are plugged into come first, whatever the order in the definition: libvirt has them behind what is on them. */
+function controllersOf({ devices }: DomainDefinition) {
+  const controllers = devices.filter((device) => device.t === 'controller');
+  const isBus = ({ type }: (typeof controllers)[number]) => type === 'pci';
+  return [...controllers.filter(isBus).sort((a, b) => a.index - b.index), ...controllers.filter((each) => !isBus(each))];
 }

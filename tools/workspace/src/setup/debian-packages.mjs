@@ -24,6 +24,9 @@ const packages = [
   'python3-gi', // which is a script
   ...spiceOfQemu(),
   'sanlock', // leases of the driver sanlock, in the tests
+  'libvirt-clients', // virsh, which reads our save images and writes some, in the tests
+  'libvirt-daemon', // what its QEMU driver writes a file with; no service comes with it
+  'libvirt-daemon-driver-qemu',
   'etcd-server', // leases of the driver etcd, in the tests
 ];
 
