@@ -20,7 +20,10 @@ export async function findGuest(host: GuestHost, status: DomainStatus): Promise<
     const qmp = await connectMonitor(host, status, { deadlineMs: greetingDeadlineMs });
     await host.locks.register(status.uuid, status.process.pid, resourcesOf(status.uuid));
     await host.security.reserve(status, status.process.pid);
-    return new Guest(host, parseDomain(status.domainXml), status, qmp, await host.security.labelsOf(status));
+    // Nobody here has labelled a QEMU that something else has started.
+    const isOurs = !status.tainted.includes('external-launch');
+    const labels = isOurs ? await host.security.labelsOf(status) : [];
+    return new Guest(host, parseDomain(status.domainXml), status, qmp, labels);
   } catch (thrown) {
     // It may have ended between the look and the greeting.
     if (!isSameProcess(status.process)) return null;

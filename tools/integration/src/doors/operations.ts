@@ -6,6 +6,7 @@ interface Schema {
   readonly type?: string | readonly string[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
+  readonly allOf?: readonly Schema[];
   readonly anyOf?: readonly Schema[];
   readonly oneOf?: readonly Schema[];
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -59,6 +60,9 @@ const words: Readonly<Record<string, string>> = {
   execute: 'query-status',
   monitor: '/nowhere',
   proof: 'fenced by hand',
+  epoch: '1',
+  by: 'its power switch says off',
+  statement: 'somebody has looked at it',
   flags: 'LIVE',
 };
 
@@ -84,8 +88,9 @@ export async function operationsOf(app: string, url: string): Promise<readonly O
 }
 
 function sampleOf(schema: Schema, name: string, named: Document['components']['schemas'], all: boolean): unknown {
-  const { $ref, anyOf, oneOf, properties = {}, required = [], items } = schema;
+  const { $ref, allOf, anyOf, oneOf, properties = {}, required = [], items } = schema;
   if ($ref !== undefined) return sampleOf(named[$ref.split('/').at(-1) ?? ''] ?? {}, name, named, all);
+  if (allOf !== undefined) return Object.assign({}, ...allOf.map((part) => sampleOf(part, name, named, all))) as unknown;
   const [either] = anyOf ?? oneOf ?? [];
   if (either !== undefined) return sampleOf(either, name, named, all);
   if (schema.const !== undefined) return schema.const;
