@@ -497,6 +497,9 @@ export class Domain {
     // The migration that took it away has tidied up; another guest may be here since.
     if (this.#guest !== guest) return;
     if (this.#ending === null && this.#orphaned) return this.#endUndecided(guest);
+    // It has not come to be a guest here: whoever restores it tells why.
+    if (guest.status.file?.t === 'restoring')
+      return this.tidy({ migrated: false, state: { state: 'shutoff', reason: 'failed' }, audit: null });
     await this.tidy({ migrated: this.#orphaned, state: { state: 'shutoff', reason: 'crashed' }, audit: 'crashed' });
     this.#context.log.info('the guest has ended', { domain: guest.definition.name, ...this.#inactive });
   }

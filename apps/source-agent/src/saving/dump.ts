@@ -24,7 +24,8 @@ export async function dumpDomain(context: SourceContext, domain: Domain, wish: D
     const wasRunning = domain.state.state === 'running';
     let format: SaveFormat;
     try {
-      if (wasRunning && mode !== 'live') await standStill(domain, guest);
+      if (!wasRunning) await guest.activateDisks();
+      else if (mode !== 'live') await standStill(domain, guest);
       format = kind === 'elf' ? await elfTo(context, guest, target, job) : await streamTo(context, guest, target, wish, job);
       await target.file.sync();
       await target.commit();

@@ -24,7 +24,10 @@ export async function recoverFile(context: SourceContext, domain: Domain): Promi
   const { guest } = domain;
   const file = guest?.status.file ?? null;
   if (guest === null || file === null) return;
-  if (file.t === 'restoring') return domain.end({ state: 'shutoff', reason: 'failed' }, 'failed');
+  if (file.t === 'restoring') {
+    const started = await context.auditor.lastControl(domain.uuid, guest.status.process.pid);
+    return domain.end({ state: 'shutoff', reason: 'failed' }, started === 'start' ? 'failed' : null);
+  }
   if (await isCommitted(file)) return domain.end({ state: 'shutoff', reason: 'saved' }, 'saved');
   await cancelMigration(guest.qmp).catch((thrown: unknown) => {
     if (VmferryError.is(thrown, 'guest-gone')) throw thrown;

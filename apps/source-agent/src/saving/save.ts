@@ -66,9 +66,10 @@ async function writeImage(
   if (wasRunning) {
     await guest.qmp.execute('stop', {});
     await domain.setState({ state: 'paused', reason: 'save' });
-  }
+  } else await guest.activateDisks();
   await faults('V2');
-  await writeHead(target.file, { xml, format, wasRunning: state === undefined ? wasRunning : state === 'running' });
+  const head = { xml, format, wasRunning: state === undefined ? wasRunning : state === 'running' };
+  await writing(target, () => writeHead(target.file, head));
   await memoryToFile(context, guest, {
     fd: target.file.fd,
     format,
@@ -77,11 +78,22 @@ async function writeImage(
     onProgress: job.report,
   });
   await faults('V3');
-  await markComplete(target.file);
+  await writing(target, () => markComplete(target.file));
   await faults('V4');
   job.signal.throwIfAborted();
-  await target.commit();
+  await writing(target, () => target.commit());
   await faults('V5');
+}
+
+/** What the file system does not take is the failure of the save. */
+async function writing<T>({ path }: ImageTarget, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    if (cause instanceof VmferryError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new VmferryError('save-failed', `${path} could not be written: ${reason}.`, { cause, data: { path } });
+  }
 }
 
 /** The guest goes on where it is, and nothing of the save is left. What fails of that too is kept beside the first error. */
