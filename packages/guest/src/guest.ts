@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type DomainDefinition, parseDomain } from '@vmferry/domain';
 import { VmferryError } from '@vmferry/errors';
 import type { DomainStatus } from '@vmferry/host-state';
-import { type HandedFd, killProcess, logTail, waitForExit } from '@vmferry/hypervisor';
+import { activateDisks, type HandedFd, killProcess, logTail, waitForExit } from '@vmferry/hypervisor';
 import { tcpSilentMsOf } from '@vmferry/posix';
 import type { QmpClient } from '@vmferry/qmp';
 import { type GuestLabel, labelledDomain, type SocketMaker } from '@vmferry/security-label';
@@ -108,6 +109,13 @@ export class Guest {
   /** For a socket that QEMU is to get (`guest`), or by which the agent talks to it. */
   socketMaker(whose: 'guest' | 'agent'): Promise<SocketMaker> {
     return this.#host.security.socketMaker(this.definition, whose);
+  }
+
+  /** Before a guest that stands still is sent anywhere: it may have come in paused, and QEMU does not survive that (`activateDisks`). */
+  async activateDisks(): Promise<void> {
+    const socketPath = join(this.#status.runtimeDir, 'act.nbd');
+    await activateDisks(this.qmp, socketPath);
+    await rm(socketPath, { force: true });
   }
 
   /** The end of QEMU's log, for the error of a QEMU that died (S27). */

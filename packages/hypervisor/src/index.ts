@@ -1,5 +1,6 @@
 export { type CommandLineOptions, commandLine } from './command-line/command-line.js';
 export { measureDirtyRate } from './dirty-rate.js';
+export { activateDisks } from './disks.js';
 export { displayPortsOf, relocateSpiceClients, type SpiceServer, setDisplayPassword, spiceClientsMoved } from './display.js';
 export { type ExecLabel, type Exit, firstInheritedFd, type LaunchedProcess, type LaunchOptions, launch } from './launch.js';
 export { logTail } from './log-tail.js';

@@ -154,7 +154,8 @@ export class Sending implements Sender {
     await context.faults('S7');
     const { qmp } = domain.activeGuest();
     if (bandwidthMibPerSec !== undefined) await journal.write({ bandwidthBytesPerSec: bandwidthMibPerSec * 1_048_576 });
-    if (!journal.value.flags.includes('LIVE') && domain.state.state === 'running') {
+    if (domain.state.state !== 'running') await domain.activeGuest().activateDisks();
+    else if (!journal.value.flags.includes('LIVE')) {
       // Non-live: the guest stands still while its memory goes over; rollback runs it again.
       await qmp.execute('stop', {});
       await domain.setState({ state: 'paused', reason: 'migration' });
