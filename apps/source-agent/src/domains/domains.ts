@@ -293,7 +293,8 @@ export class Domains {
       domain.keepUndecided(status);
       return domain;
     }
-    const neverRan = reason === 'failed' && (await this.#context.auditor.lastControl(status.uuid, status.process.pid)) !== 'start';
+    const neverRan =
+      reason === 'failed' && (await this.#context.auditor.lastControl(status.uuid, status.process.pid)) !== 'start';
     if (!neverRan) await domain.auditStop(definition, status.process, reason);
     await disposeHoldings(this.#context.guestHost, definition, status, { migrated: status.migration !== null });
     domain.foundEnded(parseState(status.state, status.reason), { state: 'shutoff', reason });

@@ -1,5 +1,5 @@
 import { VmferryError } from '@vmferry/errors';
-import type { Guest } from '@vmferry/guest';
+import { auditedOf, type Guest } from '@vmferry/guest';
 import { cancelMigration } from '@vmferry/hypervisor';
 import type { SourceContext } from '../context.js';
 import type { Domain } from '../domains/domain.js';
@@ -25,8 +25,10 @@ export async function recoverFile(context: SourceContext, domain: Domain): Promi
   const file = guest?.status.file ?? null;
   if (guest === null || file === null) return;
   if (file.t === 'restoring') {
-    const started = await context.auditor.lastControl(domain.uuid, guest.status.process.pid);
-    return domain.end({ state: 'shutoff', reason: 'failed' }, started === 'start' ? 'failed' : null);
+    const isAudited = (await context.auditor.lastControl(domain.uuid, guest.status.process.pid)) === 'start';
+    if (!isAudited)
+      await context.auditor.startFailed(auditedOf(guest.definition, undefined, context.guestHost.security), 'restored');
+    return domain.end({ state: 'shutoff', reason: 'failed' }, isAudited ? 'failed' : null);
   }
   if (await isCommitted(file)) return domain.end({ state: 'shutoff', reason: 'saved' }, 'saved');
   await cancelMigration(guest.qmp).catch((thrown: unknown) => {

@@ -22,24 +22,26 @@ async function withVirsh(act: (virsh: Virsh) => Promise<void>): Promise<void> {
 }
 
 describe.runIf(process.getuid?.() === 0)('save images and libvirt', () => {
-  it.each(['raw', 'gzip', 'xz', 'lzop', 'bzip2'] as const)('A10: %s: libvirt reads what vmferry has saved, and its guest goes on', (format) =>
-    inWorld(async (world) => {
-      const path = join(world.folder, 'g', `ours-${format}`);
-      await world.here.sourceClient().save(world.name, { path, format });
-      const theirs = join(world.folder, 'g', 'theirs');
-      copyFileSync(path, theirs);
-      for (const file of [theirs, world.diskPath]) chownSync(file, nobody, nobody);
-      await withVirsh(async (virsh) => {
-        const xml = await virsh.tell(`save-image-dumpxml ${theirs}`);
-        expect(xml).toContain(`<uuid>${world.uuid}</uuid>`);
-        await virsh.tell(`restore ${theirs}`);
-        await world.moreTicks();
-        expectOneLife(world);
-        await virsh.tell(`destroy ${world.name}`);
-      });
-      chownSync(world.diskPath, 0, 0);
-      await world.boot();
-    }),
+  it.each(['raw', 'gzip', 'xz', 'lzop', 'bzip2'] as const)(
+    'A10: %s: libvirt reads what vmferry has saved, and its guest goes on',
+    (format) =>
+      inWorld(async (world) => {
+        const path = join(world.folder, 'g', `ours-${format}`);
+        await world.here.sourceClient().save(world.name, { path, format });
+        const theirs = join(world.folder, 'g', 'theirs');
+        copyFileSync(path, theirs);
+        for (const file of [theirs, world.diskPath]) chownSync(file, nobody, nobody);
+        await withVirsh(async (virsh) => {
+          const xml = await virsh.tell(`save-image-dumpxml ${theirs}`);
+          expect(xml).toContain(`<uuid>${world.uuid}</uuid>`);
+          await virsh.tell(`restore ${theirs}`);
+          await world.moreTicks();
+          expectOneLife(world);
+          await virsh.tell(`destroy ${world.name}`);
+        });
+        chownSync(world.diskPath, 0, 0);
+        await world.boot();
+      }),
   );
 
   it('A10: vmferry restores what libvirt has saved, and the guest goes on', () =>

@@ -22,9 +22,16 @@ export class Virsh {
       cwd: '/',
       uid: nobody,
       gid: nobody,
-      env: { PATH: '/usr/bin:/bin', HOME: folder, XDG_RUNTIME_DIR: folder, LC_ALL: 'C', LIBVIRT_LOG_OUTPUTS: `4:file:${folder}/libvirt.log` },
+      env: {
+        PATH: '/usr/bin:/bin',
+        HOME: folder,
+        XDG_RUNTIME_DIR: folder,
+        LC_ALL: 'C',
+        LIBVIRT_LOG_OUTPUTS: `4:file:${folder}/libvirt.log`,
+      },
     });
-    for (const output of [this.#child.stdout, this.#child.stderr]) output.on('data', (chunk: Buffer) => (this.#said += String(chunk)));
+    for (const output of [this.#child.stdout, this.#child.stderr])
+      output.on('data', (chunk: Buffer) => (this.#said += String(chunk)));
   }
 
   static open(): Virsh {
@@ -40,7 +47,8 @@ export class Virsh {
     const [from, mark] = [this.#said.length, `done-${this.#said.length}`];
     this.#child.stdin.write(`${command}\necho ${mark}\n`);
     await eventually(() => {
-      if (!this.#said.slice(from).includes(`\n${mark}`)) throw new Error(`virsh has not ended ${command}: ${this.#said.slice(from)}`);
+      if (!this.#said.slice(from).includes(`\n${mark}`))
+        throw new Error(`virsh has not ended ${command}: ${this.#said.slice(from)}`);
     });
     const answer = this.#said.slice(from, this.#said.lastIndexOf(`\n${mark}`)).trim();
     if (/^error: /m.test(answer)) throw new Error(`virsh ${command}: ${answer}`);
