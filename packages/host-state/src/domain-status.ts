@@ -92,7 +92,7 @@ export function parseStatus(uuid: string, text: string): DomainStatus {
       migration === undefined
         ? null
         : { id: required(migration, 'id'), nonce: required(migration, 'nonce'), role: role(migration, 'role') },
-    file: fileOf(child(root, 'file')),
+    ...fileOf(child(root, 'file')),
     tainted: childrenOf(root, 'taint').map((each) => taint(required(each, 'flag'))),
     domainXml: formatXml(domain),
   };
@@ -103,12 +103,12 @@ function fileElement(file: StatusFile): XmlElement {
   return element('file', { saving: file.path, dev: file.dev, ino: file.ino, running: yesNo(file.wasRunning) });
 }
 
-function fileOf(file: XmlElement | undefined): StatusFile | null {
-  if (file === undefined) return null;
+function fileOf(file: XmlElement | undefined): { readonly file?: StatusFile } {
+  if (file === undefined) return {};
   const restoring = attribute(file, 'restoring');
-  if (restoring !== undefined) return { t: 'restoring', path: restoring };
+  if (restoring !== undefined) return { file: { t: 'restoring', path: restoring } };
   const { dev, ino } = { dev: required(file, 'dev'), ino: required(file, 'ino') };
-  return { t: 'saving', path: required(file, 'saving'), dev, ino, wasRunning: flag(file, 'running') };
+  return { file: { t: 'saving', path: required(file, 'saving'), dev, ino, wasRunning: flag(file, 'running') } };
 }
 
 function only(parent: XmlElement, name: string): XmlElement {

@@ -5,7 +5,7 @@ import { formatDomain, parseDomain } from '@vmferry/domain';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DomainConfigs } from './domain-configs.js';
-import type { DomainStatus } from './domain-status.js';
+import type { DomainStatus, StatusFile } from './domain-status.js';
 import { DomainStatuses } from './domain-statuses.js';
 
 const uuid = '6f5a4f4e-0d0c-4b0a-9c8d-7e6f5a4b3c2d';
@@ -58,6 +58,16 @@ describe('the status of a guest', () => {
     const least = { ...status, migration: null, tainted: [] };
     await statuses.write(least);
     expect(await statuses.read(uuid)).toEqual(least);
+  });
+
+  it.each<StatusFile>([
+    { t: 'saving', path: "/a'b<c>/image", dev: '18446744073709551615', ino: '7', wasRunning: true },
+    { t: 'restoring', path: '/srv/image' },
+  ])('keeps the file that the guest is saved to or restored from: $t', async (file) => {
+    await statuses.write({ ...status, file });
+    expect(await statuses.read(uuid)).toEqual({ ...status, file });
+    await statuses.write({ ...status, file: null });
+    expect(await statuses.read(uuid)).toEqual(status);
   });
 
   it('S48: keeps any text in its fields', async () => {
