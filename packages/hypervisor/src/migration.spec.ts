@@ -7,6 +7,7 @@ import type { QmpClient } from '@vmferry/qmp';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   cancelMigration,
+  capabilitiesNeeded,
   enableMigrationCapabilities,
   incomingFromFd,
   incomingFromPort,
@@ -15,6 +16,8 @@ import {
   migrateToFd,
   migrateToSocket,
   migrationStatus,
+  missingForMigration,
+  multifd,
   prepareMigration,
   setMigrationLimits,
 } from './migration.js';
@@ -187,6 +190,15 @@ test('multifd moves a guest over a socket of its own and further ones; a capabil
   expect(existsSync(path)).toBe(false);
   await prepareMigration(destination.qmp, { downtimeLimitMs: 10, tls: null });
   expect([await multifdOf(source), await multifdOf(destination)]).toEqual([true, false]);
+});
+
+test('S57: a capability is known by its name, however many there are: the needed ones may stand behind the 64th', async () => {
+  const many = Array.from({ length: 100 }, (_, index) => ({ capability: `x-${index}`, state: false }));
+  const needed = [...capabilitiesNeeded, multifd];
+  const behind = needed.map((capability) => ({ capability, state: false }));
+  const answering = (has: unknown) => ({ execute: () => Promise.resolve(has) }) as unknown as QmpClient; // It is asked for nothing else.
+  expect(await missingForMigration(answering([...many, ...behind]), { parallel: true })).toEqual([]);
+  expect(await missingForMigration(answering(many), { parallel: true })).toEqual(needed);
 });
 
 test.each(['relative', '', `/${'x'.repeat(107)}`])('threat 7: no migration goes to the socket %j', async (path) => {
