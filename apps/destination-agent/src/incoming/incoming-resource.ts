@@ -1,5 +1,5 @@
 import type { MigrationResource } from '@vmferry/api';
-import { toProblem, type VmferryError } from '@vmferry/errors';
+import { toProblem, VmferryError } from '@vmferry/errors';
 import { type HeldReason, isBound, isOffline, type OutcomeRecord } from '@vmferry/migration';
 import type { DestinationContext } from '../context.js';
 import type { IncomingJournal } from './incoming-journal.js';
@@ -35,9 +35,17 @@ export function firstResource(context: DestinationContext, journal: IncomingJour
     timeouts: null,
     forceComplete: null,
     held: null,
-    error: null,
+    error: keptError(record),
     createdAt: journal.createdAt,
     finishedAt: journal.finishedAt,
+  };
+}
+
+/** The reason is all that the record keeps of an error, for an agent that was started again. */
+function keptError({ decision, reason }: OutcomeRecord): MigrationResource['error'] {
+  if (decision !== 'aborted' || reason === null) return null;
+  return {
+    ...toProblem(new VmferryError('migration-aborted', `The migration was given up: ${reason}.`, { side: 'destination' })),
   };
 }
 

@@ -61,6 +61,7 @@ const words: Readonly<Record<string, string>> = {
   monitor: '/nowhere',
   proof: 'fenced by hand',
   epoch: '1',
+  path: '/nowhere/image',
   by: 'its power switch says off',
   statement: 'somebody has looked at it',
   flags: 'LIVE',

@@ -2,6 +2,7 @@ import { processesOf } from '@vmferry/lab';
 import { describe, expect, it } from 'vitest';
 import { expectSettled } from '../checks/expect-settled.js';
 import { untilSettled, untilSource } from '../checks/resources.js';
+import { cuttingProxyTo } from '../world/cutting-proxy.js';
 import { eventually } from '../world/eventually.js';
 import { endless, type Mode, migrate, type Run } from '../world/run.js';
 import { sharedWorld } from '../world/with-world.js';
@@ -89,6 +90,29 @@ describe('while the memory streams', () => {
           expect(streams.filter(({ closedAt }) => closedAt === null)).toEqual([]);
         });
         await expectSecond(world, mode, false);
+      }),
+  );
+
+  // QEMU sends all that is left, stops the guest for it and waits for an answer; TCP alone would wait for a quarter of an hour.
+  it.each(['p2p-tunnelled', 'p2p-direct'] as const)(
+    'I11: %s: the link falls silent: the guest soon runs on, without anybody asking',
+    (mode) =>
+      inWorld(async (world) => {
+        const { there } = world;
+        const proxy = await cuttingProxyTo(mode.endsWith('direct') ? there.destination.url : there.relay.url);
+        try {
+          const run = migrate(world, { mode, uri: proxy.url, bandwidthMibPerSec: 1 });
+          await untilSource(run, ({ progress }) => (progress?.memory.processedBytes ?? 0) > 0);
+          proxy.fallSilent();
+          const source = await untilSettled(run.from.sourceClient(), run.id);
+          expect(source?.error).toMatchObject({
+            detail: expect.stringMatching(/given the migration of .* up|nothing of .* was sent/i) as string,
+          });
+          await expectSettled(world, run, 'source');
+          await expectSecond(world, mode, false);
+        } finally {
+          proxy.close();
+        }
       }),
   );
 

@@ -7,6 +7,8 @@ export interface CuttingProxy {
   readonly count: () => number;
   /** Resets both ends of one connection, by its turn from 0. */
   cut(turn: number): void;
+  /** Takes from now on what comes, passes nothing on and ends nothing: a link that is cut somewhere on its way. */
+  fallSilent(): void;
   close(): void;
 }
 
@@ -14,12 +16,14 @@ export interface CuttingProxy {
 export async function cuttingProxyTo(target: string): Promise<CuttingProxy> {
   const { hostname, port } = new URL(target);
   const pairs: (readonly [Socket, Socket])[] = [];
+  let isSilent = false;
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
     for (const socket of [near, far]) socket.on('error', () => near.destroy()).on('error', () => far.destroy());
     near.pipe(far);
     far.pipe(near);
     pairs.push([near, far]);
+    if (isSilent) swallow(near, far);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -30,9 +34,17 @@ export async function cuttingProxyTo(target: string): Promise<CuttingProxy> {
     cut: (turn) => {
       for (const socket of pairs[turn] ?? []) socket.resetAndDestroy();
     },
+    fallSilent: () => {
+      isSilent = true;
+      for (const [near, far] of pairs) swallow(near, far);
+    },
     close: () => {
       server.close();
       for (const socket of pairs.flat()) socket.destroy();
     },
   };
+}
+
+function swallow(near: Socket, far: Socket): void {
+  for (const socket of [near, far]) socket.unpipe().resume();
 }
