@@ -94,6 +94,7 @@ async function startRelay(settings: Settings, faultPlan: string | undefined, log
     url,
     finish: (hurry) => relay.streams.drain(settings.drainSeconds * 1_000, hurry),
     async close() {
+      relay.streams.removeFolder();
       await auditor.close();
       lock.release();
     },

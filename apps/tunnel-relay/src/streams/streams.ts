@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { CreatedStream, createStream, z } from '@vmferry/api';
@@ -122,6 +122,16 @@ export class Streams {
     const totals = { ...this.#dropped };
     for (const stream of this.#streams.values()) addTo(totals, stream);
     return totals;
+  }
+
+  /** When every stream is over: nobody else needs the folder of their sockets. One in which something lies stays. */
+  removeFolder(): void {
+    try {
+      rmdirSync(this.#folder);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException; // rmdir throws nothing else
+      if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error;
+    }
   }
 
   /**
